@@ -29,7 +29,7 @@ def webhook(chosen: settings.Settings) -> None:
 
 
 def null_outputs(chosen: settings.Settings) -> None:
-    """Remove joulecast's annotations from all Deployments, as before an uninstall."""
+    """Remove joulecast's annotations from all Deployments that it watches, as before an uninstall."""
     from joulecast_operator.api.kinds import DEPLOYMENTS
     from joulecast_operator.api.objects import Key
     from joulecast_operator.cluster import writer
@@ -39,7 +39,7 @@ def null_outputs(chosen: settings.Settings) -> None:
         cluster = Cluster(concurrency=chosen.api_requests)
         own = Key(kind=DEPLOYMENTS.kind, namespace=chosen.namespace, name=chosen.deployment)
         try:
-            return await writer.null_outputs(cluster, own if chosen.deployment else None)
+            return await writer.null_outputs(cluster, own if chosen.deployment else None, chosen.namespaces)
         finally:
             await cluster.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,13 +15,14 @@ import kopf
 
 from joulecast_operator.api.annotations import REST_UNTIL, annotations_of, outputs
 from joulecast_operator.api.conditions import READY, USABLE, defect_status
-from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
-from joulecast_operator.api.objects import Key, Resource
+from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NAMESPACES, NODES, PROFILES, Kind
+from joulecast_operator.api.objects import Key, Resource, Scope
 from joulecast_operator.calibrations.queue import waits_in_queue
 from joulecast_operator.calibrations.status import CALIBRATED, holds_accelerator
 from joulecast_operator.cluster import defects
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.cluster.networks import ClusterNetworks
+from joulecast_operator.cluster.scopes import own_deployments, watched
 from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
@@ -54,7 +55,7 @@ _OF_MODEL: Final = "DeploymentsOfModel"
 _FEW: Final = 16  # Deployments that are queued at once, each by its own key
 _SETTLE_SECONDS: Final = 1.0  # delay of a key for more Deployments than that, in which further changes are joined
 
-KINDS: Final = (PROFILES, NODES, DEPLOYMENTS, ESTIMATES)
+KINDS: Final = (PROFILES, NODES, NAMESPACES, DEPLOYMENTS, ESTIMATES)
 """The kinds in the order in which they are listed: estimates come last, because they need the others."""
 
 _SWEEP_JITTER: Final = 0.1  # share by which the time between two sweeps varies
@@ -88,7 +89,7 @@ class Controller:
     def __init__(self, settings: Settings) -> None:
         own = Key(kind=DEPLOYMENTS.kind, namespace=settings.namespace, name=settings.deployment)
         self._settings = settings
-        self._own = own if settings.deployment else None
+        self._own = own if settings.deployment and not settings.status_only else None
         self.index = Index(shown=partial(shown, all_results=settings.metrics_all_results))
         self.cluster = Cluster(concurrency=settings.api_requests)
         self.networks = ClusterNetworks(self.cluster, self.index.nodes)
@@ -100,7 +101,13 @@ class Controller:
         show_queue(self.registry, self.queue.__len__, self.queue.age_seconds)
         show_index(self.registry, self.index.behind_seconds)
         outcome_log = OutcomeLog(self.reconciles.failed)
-        self._writer = writer = Writer(self.cluster, self.index, count=lambda kind: self.refused.labels(kind).inc())
+        self._writer = writer = Writer(
+            self.cluster,
+            self.index,
+            count=lambda kind: self.refused.labels(kind).inc(),
+            unreported=() if settings.profile_status else (PROFILES,),
+            posts_cluster_events=not settings.namespaces,
+        )
         self.profiles = Profiles(
             index=self.index,
             cluster=self.cluster,
@@ -121,7 +128,14 @@ class Controller:
             outcome_log=outcome_log,
             patient=max(1, settings.reconcilers // _PATIENT_SHARE),
         )
-        self.workloads = Workloads(index=self.index, writer=writer, own=self._own, outcome_log=outcome_log)
+        self.workloads = Workloads(
+            index=self.index,
+            writer=writer,
+            own=self._own,
+            outcome_log=outcome_log,
+            namespaces=settings.namespaces,
+            status_only=settings.status_only,
+        )
         self.calibrations = Calibrations(
             index=self.index,
             cluster=self.cluster,
@@ -141,8 +155,9 @@ class Controller:
             else None
         )
         show_certificate(self.registry, self._certificate.behind_seconds if self._certificate else lambda: 0.0)
-        kinds = (*KINDS, CALIBRATIONS) if settings.calibration else KINDS
-        self.watches = Watches(index=self.index, cluster=self.cluster, kinds=kinds, on_change=self.changed)
+        self.watches = Watches(
+            index=self.index, cluster=self.cluster, scopes=tuple(_scopes(settings)), on_change=self.changed
+        )
         self.watches.then(self.work)
 
     # -- work
@@ -226,6 +241,9 @@ class Controller:
                 self._ask_all()
             if _labels(before) != _labels(after) or _devices(before) != _devices(after):
                 self.calibrations.queue_all()
+        elif key.kind == NAMESPACES.kind:
+            if _labels(before) != _labels(after):
+                self._queue_each(self.index.keys(DEPLOYMENTS, key.name))
         elif key.kind == DEPLOYMENTS.kind:
             self._deployment_changed(key, before, after)
         else:
@@ -304,7 +322,8 @@ class Controller:
             behind = self.index.behind_seconds()
             return f"the index has been behind the API server for {behind:.0f} s" if behind > STALE_SECONDS else None
 
-        return Health(sick=sick, unready=lambda: None if self.index.ready else "the index is being filled")
+        unready = lambda: None if self.index.ready else "the index is being filled"  # noqa: E731
+        return Health(sick=sick, unready=unready, notes=self.watches.notes)
 
 
 def run(settings: Settings) -> None:
@@ -325,6 +344,18 @@ async def _serve(settings: Settings) -> None:
         finally:
             certificate.cancel()
             await controller.forecasts.close()
+
+
+def _scopes(settings: Settings) -> Iterator[Scope]:
+    """Yield what the controller watches."""
+    kinds = [kind for kind in KINDS if kind != NAMESPACES or not settings.status_only]
+    answering = "" if settings.status_only else settings.deployment  # to an uninstall
+    yield from own_deployments((answering, settings.webhook_deployment), settings.namespace, settings.namespaces)
+    yield from watched(kinds, settings.namespaces)
+    if settings.calibration:
+        runs = settings.calibration_namespaces or (settings.namespace,)
+        places = dict.fromkeys((*settings.namespaces, *runs)) if settings.namespaces else ()
+        yield from watched((CALIBRATIONS,), places)
 
 
 def is_lasting(error: Exception) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ PREFIX: Final = "JOULECAST_"
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 MIB: Final = 2**20
+
+_NAMESPACE_NAME: Final = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as the API server requires
 
 Words = Annotated[
     tuple[str, ...],
@@ -36,6 +39,17 @@ Networks = Annotated[Words, AfterValidator(_networks)]
 """Address ranges, which are checked when the process starts and not only at the first fetch."""
 
 
+def _namespaces(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        if not _NAMESPACE_NAME.fullmatch(word):
+            raise ValueError(f"{word!r} is not the name of a namespace: lower-case letters, digits and hyphens")
+    return tuple(dict.fromkeys(words))
+
+
+Namespaces = Annotated[Words, AfterValidator(_namespaces)]
+"""Names of namespaces, each once."""
+
+
 def _own_namespace() -> str:
     return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else "default"
 
@@ -50,6 +64,13 @@ class Settings(BaseModel):
     )
     namespace: str = Field(
         default_factory=_own_namespace, description="joulecast's own namespace, where profiles' ConfigMaps lie"
+    )
+    namespaces: Namespaces = Field((), description="namespaces to watch; all when empty")
+    status_only: bool = Field(
+        False, description="whether forecasts go into statuses and metrics alone, and Deployments are not annotated"
+    )
+    profile_status: bool = Field(
+        True, description="whether the status of AcceleratorEnergyProfiles is written; by one controller of a cluster"
     )
     deployment: str = Field(
         "",

@@ -13,6 +13,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,6 +21,7 @@ import kopf
 
 from joulecast_operator.api.kinds import ESTIMATES
 from joulecast_operator.cluster.client import Cluster
+from joulecast_operator.cluster.scopes import watched
 from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
 from joulecast_operator.index import slim
 from joulecast_operator.index.index import Index
@@ -57,10 +59,18 @@ class Admission:
 
     def review(self, review: AdmissionReview) -> dict[str, Any]:
         """Return the AdmissionReview with its response."""
+        return self._answer(review, patches=True)
+
+    def warn(self, review: AdmissionReview) -> dict[str, Any]:
+        """Return the AdmissionReview with a response that warns but does not change the object."""
+        return self._answer(review, patches=False)
+
+    def _answer(self, review: AdmissionReview, *, patches: bool) -> dict[str, Any]:
         started = time.perf_counter()
         decision = self._guarded(review)
         self._observer.observe(decision.outcome, time.perf_counter() - started)
-        return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": _response(review, decision)}
+        given = decision if patches else replace(decision, patch=())
+        return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": _response(review, given)}
 
     def _guarded(self, review: AdmissionReview) -> Decision:
         try:
@@ -101,21 +111,23 @@ async def _serve(settings: Settings, certificate: Certificate) -> None:
     show_expiry(registry, lambda: certificate.expires)
     show_index(registry, index.behind_seconds)
     metrics = AdmissionMetrics(registry)
+    admission = Admission(lambda request: decide(request, index), metrics)
     server = AdmissionServer(
-        Admission(lambda request: decide(request, index), metrics).review,
+        admission.review,
         certificate,
         metrics,
+        warn=admission.warn,
         host=settings.webhook_host,  # empty: every address
         port=settings.webhook_port,
         client_names=settings.webhook_client_names if settings.webhook_client_ca_file else None,
     )
-    watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES,))
+    watches = Watches(index=index, cluster=Cluster(), scopes=tuple(watched((ESTIMATES,), settings.namespaces)))
     watches.settings.admission.server = server  # kopf opens it after the index is filled
-    async with opened(settings, registry, health_of(index, server)):
+    async with opened(settings, registry, health_of(index, server, watches)):
         await kopf.operator(registry=watches.registry, settings=watches.settings, clusterwide=True)
 
 
-def health_of(index: Index, server: AdmissionServer) -> Health:
+def health_of(index: Index, server: AdmissionServer, watches: Watches) -> Health:
     """Return what /healthz and /readyz report.
 
     The process is sick while its watch is stale, and ready while its index is filled, its port is open and its
@@ -131,7 +143,7 @@ def health_of(index: Index, server: AdmissionServer) -> Health:
             return "the index is being filled"
         return server.certificate.unusable() or (None if server.listening else "the port is not open yet")
 
-    return Health(sick=sick, unready=unready, notes=server.certificate.notes)
+    return Health(sick=sick, unready=unready, notes=lambda: [*server.certificate.notes(), *watches.notes()])
 
 
 def _response(review: object, decision: Decision) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.serving.health import Health, served
 from joulecast_operator.index.index import Index
 from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PROFILES
+from joulecast_operator.api.objects import Scope
 from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.metrics.certificates import show_certificate
 from joulecast_operator.metrics.collector import EstimateCollector
@@ -47,7 +48,8 @@ from joulecast_operator.cluster.watches import Watches
 
 async def main():
     index = Index(shown=shown)
-    watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES, PROFILES, CALIBRATIONS))
+    scopes = [Scope(kind=kind) for kind in (ESTIMATES, PROFILES, CALIBRATIONS)]
+    watches = Watches(index=index, cluster=Cluster(), scopes=scopes)
     health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
     work = Forecaster(Settings(cache_dir=sys.argv[2])).collectors
     registry = registry_with(EstimateCollector(index), refused_writes(), *work)

@@ -91,6 +91,9 @@ def test_helm_finds_nothing_to_complain_of(values: tuple[str, ...]) -> None:
     ("value", "named"),
     [
         ("webhook.replicas=0", "/webhook/replicas"),
+        ("watchNamespaces={Team A}", "/watchNamespaces/0"),
+        ("watchNamespaces={a,a}", "/watchNamespaces"),
+        ("statusOnly=yes", "/statusOnly"),
         ("webhook.url=http://plain", "/webhook/url"),
         ("hub.endpoint=http://plain", "/hub/endpoint"),
         ("hub.endpoint=https://user:password@hub.example", "/hub/endpoint"),
@@ -131,11 +134,9 @@ def test_the_schema_is_sound_and_knows_every_value() -> None:
     assert set(missing(values, schema, "")) == issuer | selector  # empty by default
 
 
-def test_the_webhook_may_read_our_kinds_and_nothing_else() -> None:
+def test_the_webhook_may_read_estimates_and_nothing_else() -> None:
     objects = render(*SECRET)
-    reads = ("get", "list", "watch")
-    expected = granted("joulecast.dev", "inferenceenergyestimates", *reads)
-    expected |= granted("joulecast.dev", "acceleratorenergyprofiles", *reads)
+    expected = granted("joulecast.dev", "inferenceenergyestimates", "get", "list", "watch")
     assert rules(objects, "ClusterRole", "joulecast-webhook") == expected | REVIEWS
     assert ("Role", "joulecast-webhook") not in objects
 
@@ -147,7 +148,7 @@ def test_the_controller_has_exactly_its_rights() -> None:
     expected |= granted("joulecast.dev", "acceleratorenergyprofiles", *reads)
     expected |= granted("joulecast.dev", "inferenceenergyestimates/status", "patch")
     expected |= granted("joulecast.dev", "acceleratorenergyprofiles/status", "patch")
-    expected |= granted("", "nodes", *reads)
+    expected |= granted("", "nodes", *reads) | granted("", "namespaces", *reads)
     expected |= granted("networking.k8s.io", "servicecidrs", "list")
     expected |= granted("apps", "deployments", *reads, "patch")
     expected |= granted("", "events", "create")
@@ -254,6 +255,8 @@ def test_users_get_our_kinds_through_the_clusters_own_roles() -> None:
     writes = ("create", "update", "patch", "delete", "deletecollection")
     own = ("inferenceenergyestimates", "energycalibrations")
     seen = {right for kind in (*own, "acceleratorenergyprofiles") for right in granted("joulecast.dev", kind, *reads)}
+    statuses = (f"{kind}/status" for kind in (*own, "acceleratorenergyprofiles"))
+    seen |= {right for status in statuses for right in granted("joulecast.dev", status, "get")}
     made = {right for kind in own for right in granted("joulecast.dev", kind, *reads, *writes)}
     assert rules(objects, "ClusterRole", "joulecast-view") == seen
     assert rules(objects, "ClusterRole", "joulecast-edit") == made
@@ -405,7 +408,10 @@ def test_one_controller_and_two_webhooks_that_are_spread_and_kept() -> None:
     assert (controller["replicas"], controller["strategy"]) == (1, {"type": "Recreate"})
     webhook = objects["Deployment", "joulecast-webhook"]["spec"]
     assert webhook["replicas"] == 2
-    assert webhook["template"]["spec"]["topologySpreadConstraints"][0]["whenUnsatisfiable"] == "ScheduleAnyway"
+    spread = webhook["template"]["spec"]["topologySpreadConstraints"]
+    assert [each["topologyKey"].rpartition("/")[2] for each in spread] == ["zone", "hostname"]
+    assert {each["whenUnsatisfiable"] for each in spread} == {"ScheduleAnyway"}, "one node is enough"
+    assert all(each["labelSelector"] == webhook["selector"] for each in spread)
     budget = objects["PodDisruptionBudget", "joulecast-webhook"]["spec"]
     assert budget["maxUnavailable"] == 1
     selectors = (
@@ -418,14 +424,17 @@ def test_one_controller_and_two_webhooks_that_are_spread_and_kept() -> None:
 
 
 def test_admission_can_only_help() -> None:
-    (webhook,) = render(*SECRET)["MutatingWebhookConfiguration", "joulecast-webhook"]["webhooks"]
+    webhook, warning = render(*SECRET)["MutatingWebhookConfiguration", "joulecast-webhook"]["webhooks"]
+    differing = {key for key in webhook if webhook[key] != warning[key]}
+    assert differing == {"name", "namespaceSelector", "clientConfig"}
     assert (webhook["failurePolicy"], webhook["timeoutSeconds"], webhook["sideEffects"]) == ("Ignore", 2, "None")
     rule, *others = webhook["rules"]
     assert (rule["apiGroups"], rule["resources"]) == (["apps"], ["deployments"])
     for each in (rule, *others):
         assert sorted(each["operations"]) == ["CREATE", "UPDATE"]
         assert not [name for name in each["resources"] if "/" in name or "*" in name]
-    (expression,) = webhook["namespaceSelector"]["matchExpressions"]
+    expression, label = webhook["namespaceSelector"]["matchExpressions"]
+    assert label == {"key": "joulecast.dev/annotations", "operator": "NotIn", "values": ["none"]}
     assert expression["operator"] == "NotIn"
     assert set(expression["values"]) == {"energy", "kube-system"}
     condition, annotated = webhook["matchConditions"]
@@ -441,10 +450,10 @@ def test_further_namespaces_can_be_left_alone() -> None:
         "webhook.excludedNamespaces={infra,kube-system}",
         "webhook.namespaceSelector.matchLabels.energy=yes",
     )
-    (webhook,) = render(*values)["MutatingWebhookConfiguration", "joulecast-webhook"]["webhooks"]
-    selector = webhook["namespaceSelector"]
-    assert selector["matchExpressions"][0]["values"] == ["energy", "kube-system", "infra"]
-    assert selector["matchLabels"] == {"energy": "yes"}
+    for webhook in render(*values)["MutatingWebhookConfiguration", "joulecast-webhook"]["webhooks"]:
+        selector = webhook["namespaceSelector"]
+        assert selector["matchExpressions"][0]["values"] == ["energy", "kube-system", "infra"]
+        assert selector["matchLabels"] == {"energy": "yes"}
 
 
 @pytest.mark.parametrize(
@@ -459,7 +468,8 @@ def test_further_namespaces_can_be_left_alone() -> None:
 )
 def test_the_bundle_is_there_only_when_it_is_set(values: tuple[str, ...], client: Object, inside: bool) -> None:
     objects = render(*values)
-    (webhook,) = objects["MutatingWebhookConfiguration", "joulecast-webhook"]["webhooks"]
+    webhook, warning = objects["MutatingWebhookConfiguration", "joulecast-webhook"]["webhooks"]
+    assert webhook["clientConfig"].get("caBundle") == warning["clientConfig"].get("caBundle")
     service = {"namespace": "energy", "name": "joulecast-webhook", "path": "/admit", "port": 443}
     assert webhook["clientConfig"] == {key: service if value is ... else value for key, value in client.items()}
     assert (("Deployment", "joulecast-webhook") in objects) is inside

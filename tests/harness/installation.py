@@ -47,8 +47,12 @@ class Installation:
         environment: dict[str, str] | None = None,
         detached: bool = False,
         secure_metrics: bool = False,
+        release: str = RELEASE,
+        namespace: str = NAMESPACE,
     ) -> None:
         """Prepare; `values` go to Helm as `--set`, `options` and `environment` to both processes, after the chart's."""
+        self._release, self._namespace = release, namespace
+        self.fullname = release if RELEASE in release else f"{release}-{RELEASE}"
         self.plane = plane
         self.directory = directory.absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -117,7 +121,7 @@ class Installation:
 
     def account(self, part: str) -> Path:
         """A kubeconfig of the chart's ServiceAccount of `part`: controller, webhook or uninstall."""
-        return self.plane.service_account_kubeconfig(f"{RELEASE}-{part}", namespace=NAMESPACE)
+        return self.plane.service_account_kubeconfig(f"{self.fullname}-{part}", namespace=self._namespace)
 
     def null_outputs(self) -> None:
         """What the chart's pre-delete Job runs, as its own account."""
@@ -125,7 +129,7 @@ class Installation:
         subprocess.run(job.argv, env=job.environment, check=True, capture_output=True, timeout=COMMAND_SECONDS)
 
     def uninstall(self) -> None:
-        self.plane.helm("uninstall", RELEASE, "-n", NAMESPACE, "--no-hooks", "--ignore-not-found")
+        self.plane.helm("uninstall", self._release, "-n", self._namespace, "--no-hooks", "--ignore-not-found")
 
     def stop(self) -> None:
         """Stop both processes; the release stays."""
@@ -144,10 +148,10 @@ class Installation:
         self.plane.helm(
             "upgrade",
             "--install",
-            RELEASE,
+            self._release,
             CHART,
             "-n",
-            NAMESPACE,
+            self._namespace,
             "--create-namespace",
             "--no-hooks",
             *arguments,
@@ -186,8 +190,8 @@ class Installation:
                 **os.environ,
                 "KUBECONFIG": str(self.account(account)),
                 "NO_PROXY": "127.0.0.1,localhost",
-                "JOULECAST_NAMESPACE": NAMESPACE,
-                "JOULECAST_DEPLOYMENT": f"{RELEASE}-controller",
+                "JOULECAST_NAMESPACE": self._namespace,
+                "JOULECAST_DEPLOYMENT": f"{self.fullname}-controller",
                 **self._environment,
             },
             is_ready=is_ready,

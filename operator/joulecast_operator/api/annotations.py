@@ -35,6 +35,10 @@ INPUT_KEYS: Final = frozenset(
     }
 )  # fmt: skip
 
+WRITTEN_LABEL: Final = PREFIX + "annotations"
+NOT_WRITTEN: Final = "none"
+"""Label of a namespace, and its value that keeps joulecast from annotating the Deployments there."""
+
 REST_UNTIL: Final = PREFIX + "rest-until"
 """Read from the controller's own Deployment only: the controller writes no annotations until this time (RFC 3339)."""
 

@@ -52,6 +52,7 @@ PROFILES: Final = Kind(
 CALIBRATIONS: Final = Kind(group=GROUP, version=VERSION, plural="energycalibrations", kind="EnergyCalibration")
 DEPLOYMENTS: Final = Kind(group="apps", version="v1", plural="deployments", kind="Deployment")
 NODES: Final = Kind(group="", version="v1", plural="nodes", kind="Node", namespaced=False)
+NAMESPACES: Final = Kind(group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False)
 CONFIG_MAPS: Final = Kind(group="", version="v1", plural="configmaps", kind="ConfigMap")
 SECRETS: Final = Kind(group="", version="v1", plural="secrets", kind="Secret")
 EVENTS: Final = Kind(group="", version="v1", plural="events", kind="Event")

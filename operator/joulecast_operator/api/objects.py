@@ -27,6 +27,39 @@ class Key:
     name: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The objects of a kind that one listing and one watch cover.
+
+    - ``kind``: the kind.
+    - ``namespace``: their namespace; None for all namespaces, and for a cluster-scoped kind.
+    - ``name``: the name of the only object; None for all objects.
+    """
+
+    kind: Kind
+    namespace: str | None = None
+    name: str | None = None
+
+    def __str__(self) -> str:
+        named = self.kind.plural if self.name is None else f"{self.kind.plural} {self.name!r}"
+        return named if self.namespace is None else f"{named} of the namespace {self.namespace!r}"
+
+    @property
+    def path(self) -> str:
+        """Return the URL path of the collection."""
+        return self.kind.path(self.namespace)
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Return the query parameters that limit the collection to these objects."""
+        return {} if self.name is None else {"fieldSelector": f"metadata.name={self.name}"}
+
+    def covers(self, key: Key) -> bool:
+        """Tell whether the object of ``key`` is one of them."""
+        in_namespace = self.namespace is None or key.namespace == self.namespace
+        return key.kind == self.kind.kind and in_namespace and (self.name is None or key.name == self.name)
+
+
 def key_of(kind: Kind, resource: Resource) -> Key:
     """Return the key of ``resource``, an object of ``kind``."""
     metadata = resource.get("metadata") or {}

@@ -33,6 +33,7 @@ METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0)  # seconds, of one attempt; the client's own is five minutes
 _WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=SILENCE_SECONDS)
+_UNLIMITED: Final = 0  # connections, as aiohttp counts; ``Cluster`` itself limits all requests that end
 _RETRIES: Final = 4
 _RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
 _FIRST_BACKOFF_SECONDS: Final = 0.2
@@ -113,13 +114,17 @@ class Cluster:
             client, self._client = self._client, None
             await client.close()
 
-    async def pages(self, path: str, *, metadata_only: bool = False) -> AsyncIterator[JsonObject]:
+    async def pages(
+        self, path: str, *, metadata_only: bool = False, selector: Mapping[str, str] | None = None
+    ) -> AsyncIterator[JsonObject]:
         """List the collection at ``path`` page by page, all at one version. Raises ApiError; 410: the version expired.
 
-        The number of objects of a page follows from their size, so that parsing a page delays the event loop little.
+        ``selector``: query parameters that select objects. The number of objects of a page follows from their size, so
+        that parsing a page delays the event loop little.
         """
         headers = {"Accept": METADATA_ONLY} if metadata_only else {}
-        parameters, limit = {"limit": str(FIRST_PAGE_OBJECTS)}, FIRST_PAGE_OBJECTS
+        chosen, limit = dict(selector or {}), FIRST_PAGE_OBJECTS
+        parameters = chosen | {"limit": str(limit)}
         while True:
             content = await self._content(_Call(method="GET", path=path, parameters=parameters, headers=headers))
             limit = _next_limit(limit, len(content))
@@ -129,20 +134,24 @@ class Cluster:
             following = page.get("metadata", {}).get("continue")
             if not following:
                 return
-            parameters = {"limit": str(limit), "continue": following}
+            parameters = chosen | {"limit": str(limit), "continue": following}
 
-    async def version(self, path: str) -> str:
+    async def version(self, path: str, *, selector: Mapping[str, str] | None = None) -> str:
         """Return the present version of the collection at ``path``. Raises ApiError."""
-        page = await self.request("GET", path, parameters={"limit": "1"}, headers={"Accept": METADATA_ONLY})
+        parameters = {**(selector or {}), "limit": "1"}
+        page = await self.request("GET", path, parameters=parameters, headers={"Accept": METADATA_ONLY})
         return str(page["metadata"]["resourceVersion"])
 
-    async def watch(self, path: str, version: str) -> AsyncIterator[JsonObject]:
+    async def watch(
+        self, path: str, version: str, *, selector: Mapping[str, str] | None = None
+    ) -> AsyncIterator[JsonObject]:
         """Yield events of the collection at ``path`` after ``version``, until the server ends the connection.
 
         Raises ApiError, with status 410 if the server no longer knows the version, and aiohttp's errors: TimeoutError
         if neither an event nor a bookmark came in time.
         """
-        parameters = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}
+        asked = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}
+        parameters = {**(selector or {}), **asked}
         call = _Call(method="GET", path=path, parameters=parameters)
         async with await self._called(call, _WATCH_TIMEOUT) as response:
             if response.status >= 400:
@@ -253,6 +262,7 @@ def _client_of(info: kopf.ConnectionInfo) -> ApiClient:
     """
     configuration = Configuration(host=info.server.rstrip("/"), proxy=info.proxy_url)
     configuration.client_session_kwargs = {"trust_env": False}
+    configuration.connection_pool_maxsize = _UNLIMITED  # each watch holds a connection, and there is one a namespace
     client = ApiClient(configuration)
     client.rest_client.ssl_context = info.as_ssl_context()
     client.default_headers |= info.as_http_headers() | {"User-Agent": "joulecast"}

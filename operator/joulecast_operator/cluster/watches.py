@@ -20,7 +20,7 @@ import aiohttp
 import kopf
 
 from joulecast_operator.api.kinds import Kind
-from joulecast_operator.api.objects import Key, Resource, key_of, version_of
+from joulecast_operator.api.objects import Key, Resource, Scope, key_of, version_of
 from joulecast_operator.cluster.client import ApiError, Cluster, login
 from joulecast_operator.index.index import Index
 from joulecast_operator.index.stores import later
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS: Final = 75.0  # between two looks at the server's version: it sends a bookmark every minute or so
 COMPARE_SECONDS: Final = 600.0  # between two comparisons, each of which costs the server seconds for 10,000 objects
 RETRY_SECONDS: Final = 2.0
+FORBIDDEN_SECONDS: Final = 30.0  # before a namespace is tried again that may not be read: its rights come by Helm
 _TURN_SECONDS: Final = 0.002  # for which events are handled in a row, before other tasks may run
 STALE_SECONDS: Final = 150.0  # two times CHECK_SECONDS
 
@@ -41,19 +42,20 @@ BackgroundWork = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Watches:
-    """Keeps the objects of ``kinds`` in ``index``; holds kopf's registry and settings for such a process.
+    """Keeps the objects of ``scopes`` in ``index``; holds kopf's registry and settings for such a process.
 
-    ``on_change`` is called for each change of the index.
+    ``on_change`` is called for each change of the index. A namespace that may not be read, because it was deleted
+    together with the rights in it, keeps no other from being watched.
     """
 
     def __init__(
-        self, *, index: Index, cluster: Cluster, kinds: Sequence[Kind], on_change: OnChange | None = None
+        self, *, index: Index, cluster: Cluster, scopes: Sequence[Scope], on_change: OnChange | None = None
     ) -> None:
         self.registry = kopf.OperatorRegistry()
         self.settings = settings()
         self._index = index
         self._cluster = cluster
-        self._kinds = kinds
+        self._scopes = scopes
         self._on_change = on_change or (lambda *_: None)
         self._works: list[BackgroundWork] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -61,41 +63,51 @@ class Watches:
         kopf.on.login(registry=self.registry)(self._login)
         kopf.on.startup(registry=self.registry)(self._startup)
         kopf.on.cleanup(registry=self.registry)(self._cleanup)
-        self._versions: dict[str, str] = {}
-        self._asked: dict[str, str] = {}
+        self._versions: dict[Scope, str] = {}
+        self._asked: dict[Scope, str] = {}
+        self._forbidden: dict[Scope, str] = {}
 
     def then(self, work: BackgroundWork) -> None:
         """Run ``work`` from when the index is filled until the process ends. If it fails, the process ends."""
         self._works.append(work)
 
     async def load(self) -> None:
-        """Fill the index. If a kind does not exist yet, wait for it."""
+        """Fill the index. If a kind does not exist yet, wait for it; do not wait for a namespace's rights."""
         gc.disable()  # none of the thousands of new objects is garbage, and each collection would visit all of them
         try:
-            for kind in self._kinds:
-                await self._listed(kind, self._put)
+            for scope in self._scopes:
+                await self._listed(scope, self._put)
         finally:
             gc.enable()
         self._index.ready = True
 
-    async def compare(self, kinds: Iterable[Kind] | None = None) -> None:
-        """Compare the index with the server, for ``kinds`` or for all.
+    async def compare(self, scopes: Iterable[Scope] | None = None) -> None:
+        """Compare the index with the server, for ``scopes`` or for all that may be read.
 
         Objects that were deleted are dropped from the index, and those whose change the watch has missed are read.
         """
         stale: set[Key] = set()
-        for kind in self._kinds if kinds is None else kinds:
-            stale |= await self._compare(kind)
+        for scope in self._readable() if scopes is None else scopes:
+            with self._noting(scope):
+                stale |= await self._compare(scope)
         if stale:
             log.warning("the watch is behind the server", extra={"objects": len(stale)})
 
     async def check(self) -> None:
-        """Compare those kinds whose watch has not reached the version that the server had at the last check."""
+        """Compare those scopes whose watch has not reached the version that the server had at the last check."""
         await self.compare(
-            [kind for kind in self._kinds if later(self._asked.get(kind.kind, "0"), self._versions[kind.kind])]
+            [scope for scope in self._readable() if later(self._asked.get(scope, "0"), self._versions[scope])]
         )
-        for kind in self._kinds:
-            self._asked[kind.kind] = await self._cluster.version(kind.path())
+        for scope in self._readable():
+            with self._noting(scope):
+                self._asked[scope] = await self._cluster.version(scope.path, selector=scope.selector)
+
+    def notes(self) -> list[str]:
+        """Return a sentence for each namespace and kind that may not be read."""
+        return list(self._forbidden.values())
+
+    def _readable(self) -> list[Scope]:
+        return [scope for scope in self._scopes if scope not in self._forbidden]
 
     # -- kopf's handlers
 
@@ -104,8 +116,8 @@ class Watches:
 
     async def _startup(self, **_: Any) -> None:
         await self.load()
-        for kind in self._kinds:
-            self._spawn(self._follow(kind))
+        for scope in self._scopes:
+            self._spawn(self._follow(scope))
         for work in (self._comparing, *self._works):
             self._spawn(work())
 
@@ -117,32 +129,63 @@ class Watches:
 
     # -- watching
 
-    async def _follow(self, kind: Kind) -> None:
-        """Handle the events of ``kind`` after the version of its listing, until cancelled."""
+    async def _follow(self, scope: Scope) -> None:
+        """Handle the events of ``scope`` after the version of its listing, until cancelled."""
+        kind = scope.kind
         while True:
+            if scope in self._forbidden:
+                await asyncio.sleep(FORBIDDEN_SECONDS)
+                await self._relist(scope)
+                continue
             try:
                 since = time.perf_counter()
-                async for event in self._cluster.watch(kind.path(), self._versions[kind.kind]):
-                    self._versions[kind.kind] = version_of(event["object"])
+                async for event in self._cluster.watch(scope.path, self._versions[scope], selector=scope.selector):
+                    self._versions[scope] = version_of(event["object"])
                     if event["type"] != "BOOKMARK":
-                        self._index.heard(kind)
+                        self._index.heard(scope)
                         self._take(kind, event["type"], event["object"])
                     if time.perf_counter() - since > _TURN_SECONDS:
                         await asyncio.sleep(0)
                         since = time.perf_counter()
             except ApiError as error:
-                await self._refused(kind, error)
+                await self._refused(scope, error)
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                log.info("the watch of %s ended: %s", kind.plural, error)
+                log.info("the watch of %s ended: %s", scope, error)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _refused(self, kind: Kind, error: ApiError) -> None:
-        """List the kind again if the server no longer knows our version; else wait before the next try."""
+    async def _refused(self, scope: Scope, error: ApiError) -> None:
+        """List the objects again if the server no longer knows our version; else wait before the next try."""
         if error.status == HTTPStatus.GONE:
-            await self._listed(kind, lambda kind, resource: self._take(kind, "MODIFIED", resource))
+            await self._relist(scope)
             return
-        log.warning("cannot watch %s now: %s", kind.plural, error)
-        await asyncio.sleep(RETRY_SECONDS)
+        if not self._note_forbidden(scope, error):
+            log.warning("cannot watch %s now: %s", scope, error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _relist(self, scope: Scope) -> None:
+        await self._listed(scope, lambda kind, resource: self._take(kind, "MODIFIED", resource))
+
+    @contextmanager
+    def _noting(self, scope: Scope) -> Iterator[None]:
+        """Pass over an error inside by which the API server says that the namespace of ``scope`` may not be read."""
+        try:
+            yield
+        except ApiError as error:
+            if not self._note_forbidden(scope, error):
+                raise
+
+    def _note_forbidden(self, scope: Scope, error: ApiError) -> bool:
+        """Note that the namespace of ``scope`` may not be read, if ``error`` says so; tells whether it does."""
+        if error.status != HTTPStatus.FORBIDDEN or scope.namespace is None:
+            return False
+        sentence = (
+            f"{scope} may not be read: if the namespace was deleted, take it off the chart's watchNamespaces, else"
+            " upgrade the release, which gives the rights again"
+        )
+        if scope not in self._forbidden:
+            log.warning("%s (%s)", sentence, error)
+        self._forbidden[scope] = sentence
+        return True
 
     # -- the index
 
@@ -171,42 +214,47 @@ class Watches:
         with self._passing_over(kind, resource):
             self._index.put(kind, resource)
 
-    async def _listed(self, kind: Kind, take: Callable[[Kind, Resource], object]) -> None:
-        """Call ``take`` for every object of ``kind`` and drop those that are gone; try until this succeeds."""
+    async def _listed(self, scope: Scope, take: Callable[[Kind, Resource], object]) -> None:
+        """Call ``take`` for every object of ``scope`` and drop those that are gone.
+
+        Tries until this succeeds, or until the API server says that the namespace may not be read.
+        """
         while True:
             try:
-                listed, version = await self._read(kind, take, metadata_only=False)
+                with self._noting(scope):
+                    listed, version = await self._read(scope, take, metadata_only=False)
+                    self._forbidden.pop(scope, None)
+                    self._drop(self._index.gone(scope, listed, version))
+                    self._versions[scope] = version
+                return
             except ApiError as error:
-                log.warning("cannot list %s yet: %s", kind.plural, error)
+                log.warning("cannot list %s yet: %s", scope, error)
             except (aiohttp.ClientError, TimeoutError) as error:
                 log.warning("cannot reach the API server yet: %s", error)
-            else:
-                self._drop(self._index.gone(kind, listed, version))
-                self._versions[kind.kind] = version
-                return
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _read(
-        self, kind: Kind, take: Callable[[Kind, Resource], object], *, metadata_only: bool
+        self, scope: Scope, take: Callable[[Kind, Resource], object], *, metadata_only: bool
     ) -> tuple[dict[Key, str], str]:
         """Call ``take`` for each object, a page at a time; return the version of each object and of the listing."""
         listed: dict[Key, str] = {}
         version = ""
-        async for page in self._cluster.pages(kind.path(), metadata_only=metadata_only):
+        pages = self._cluster.pages(scope.path, metadata_only=metadata_only, selector=scope.selector)
+        async for page in pages:
             version = str(page["metadata"].get("resourceVersion") or version)
             for resource in page.get("items") or ():
-                listed[key_of(kind, resource)] = version_of(resource)
-                take(kind, resource)
+                listed[key_of(scope.kind, resource)] = version_of(resource)
+                take(scope.kind, resource)
         return listed, version
 
-    async def _compare(self, kind: Kind) -> set[Key]:
-        listed, version = await self._read(kind, lambda *_: None, metadata_only=True)
+    async def _compare(self, scope: Scope) -> set[Key]:
+        listed, version = await self._read(scope, lambda *_: None, metadata_only=True)
         # an object that could not be read is missing in the index on purpose, so the index is not behind for it
         listed = {key: found for key, found in listed.items() if self._unreadable.get(key) != found}
-        gone, stale = self._index.compare(kind, listed, version)
+        gone, stale = self._index.compare(scope, listed, version)
         self._drop(gone)
         for key in stale:
-            await self._fetch(kind, key)
+            await self._fetch(scope.kind, key)
         return stale
 
     async def _fetch(self, kind: Kind, key: Key) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 from joulecast_operator.api import bounds
@@ -20,9 +21,10 @@ from joulecast_operator.api.conditions import (
     timestamp,
 )
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, EVENTS, Kind
-from joulecast_operator.api.objects import Key, Resource
+from joulecast_operator.api.objects import Key, Resource, Scope
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.cluster.refusals import Refusals
+from joulecast_operator.cluster.scopes import watched
 from joulecast_operator.index.index import Index
 
 log = logging.getLogger(__name__)
@@ -41,12 +43,24 @@ _CLUSTER_EVENTS: Final = "default"  # namespace of events about cluster-scoped o
 class Writer:
     """Writes through ``cluster``, and puts the API server's answers into ``index`` at once.
 
-    ``count`` counts a write that was refused for good, by the kind of the object.
+    ``count`` counts a write that was refused for good, by the kind of the object. ``unreported`` are kinds whose status
+    this process does not write. ``posts_cluster_events`` is whether it may post events about cluster-scoped objects,
+    which lie in the namespace ``default``.
     """
 
-    def __init__(self, cluster: Cluster, index: Index, *, count: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        index: Index,
+        *,
+        count: Callable[[str], None] = lambda _: None,
+        unreported: Collection[Kind] = (),
+        posts_cluster_events: bool = True,
+    ) -> None:
         self._cluster = cluster
         self._index = index
+        self._unreported = unreported
+        self._posts_cluster_events = posts_cluster_events
         self._refusals = Refusals(self.event, count)
 
     async def status(
@@ -56,6 +70,8 @@ class Writer:
 
         If the API server refuses the status for good, its last condition says why instead.
         """
+        if kind in self._unreported:
+            return False
         desired = bounds.bounded_status(desired)
         try:
             return await self._status(kind, resource, desired, warning=warning)
@@ -159,6 +175,8 @@ class Writer:
     async def event(self, kind: Kind, resource: Resource, event: EventToPost) -> None:
         """Post an event. A refusal is only logged, because a namespace that is being deleted accepts no events."""
         metadata = resource["metadata"]
+        if not metadata.get("namespace") and not self._posts_cluster_events:
+            return
         namespace, now = metadata.get("namespace") or _CLUSTER_EVENTS, timestamp(datetime.now(UTC))
         body = {
             "metadata": {
@@ -187,16 +205,18 @@ class Writer:
             log.info("an event could not be posted", extra={"object": metadata["name"], "reason": error.reason})
 
 
-async def null_outputs(cluster: Cluster, own: Key | None) -> int:
+async def null_outputs(cluster: Cluster, own: Key | None, namespaces: Collection[str] = ()) -> int:
     """Remove joulecast's annotations from all Deployments, and return how many had some.
 
     ``own``: joulecast's own Deployment, by which the controller is first asked to stop writing annotations.
+    ``namespaces``: those to look into; all when empty.
     """
     if own is not None:
         await _stop_writing(cluster, own)
+    scopes = list(watched((DEPLOYMENTS,), namespaces))
     touched: set[tuple[str, str]] = set()
     for _ in range(_PASSES):
-        found = [name async for name in _removed(cluster)]
+        found = [name for scope in scopes for name in await _removed(cluster, scope)]
         touched.update(found)
         if not found:
             break
@@ -204,8 +224,22 @@ async def null_outputs(cluster: Cluster, own: Key | None) -> int:
     return len(touched)
 
 
-async def _removed(cluster: Cluster) -> AsyncIterator[tuple[str, str]]:
-    async for page in cluster.pages(DEPLOYMENTS.path()):
+async def _removed(cluster: Cluster, scope: Scope) -> list[tuple[str, str]]:
+    """Remove the annotations in ``scope``, and return the Deployments that had some.
+
+    A namespace that may not be read is passed over, because the rights in it went with it.
+    """
+    try:
+        return [name async for name in _removing(cluster, scope)]
+    except ApiError as error:
+        if error.status != HTTPStatus.FORBIDDEN or scope.namespace is None:
+            raise
+        log.warning("annotations of %s cannot be removed: %s", scope, error)
+        return []
+
+
+async def _removing(cluster: Cluster, scope: Scope) -> AsyncIterator[tuple[str, str]]:
+    async for page in cluster.pages(scope.path):
         for deployment in page.get("items") or ():
             present = outputs(annotations_of(deployment))
             if present:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Set
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -53,9 +53,22 @@ class Workloads:
     """Reconciles Deployments.
 
     ``own``: joulecast's own Deployment; no annotation is written while its annotation rest-until asks for that.
+    ``namespaces``: those whose Deployments are reconciled; all when empty. ``status_only``: whether annotations are
+    neither written nor removed; else the label of each namespace decides.
     """
 
-    def __init__(self, *, index: Index, writer: Writer, own: Key | None, outcome_log: OutcomeLog = UNCOUNTED) -> None:
+    def __init__(
+        self,
+        *,
+        index: Index,
+        writer: Writer,
+        own: Key | None,
+        outcome_log: OutcomeLog = UNCOUNTED,
+        namespaces: Collection[str] = (),
+        status_only: bool = False,
+    ) -> None:
+        self._namespaces = namespaces
+        self._status_only = status_only
         self._outcome_log = outcome_log
         self._index = index
         self._writer = writer
@@ -78,17 +91,30 @@ class Workloads:
             self._told.pop(key, None)
             await self._remove_made(key)
             return
+        if self._namespaces and key.namespace not in self._namespaces:
+            await self._rest(key, deployment)  # one of joulecast's own, which is in the index for that
+            return
         await self._make(key, deployment)
         if self._stopped():
             await self._rest(key, deployment)
             return
         # the webhook calls these same two functions, so that both processes always agree
         verdict = verdict_on(deployment, choice.estimate_for(deployment, self._index), key.namespace)
-        desired = verdict.outputs if verdict else {}
+        await self._annotate(key, deployment, verdict)
+        await self._tell(key, deployment, verdict)
+
+    async def _annotate(self, key: Key, deployment: Resource, verdict: Verdict | None) -> None:
+        """Write the annotations, or remove them in a namespace whose label says so.
+
+        Nothing is written before the label is known. The event that brings it queues the Deployment again.
+        """
+        allowed = None if self._status_only else self._index.may_annotate(key.namespace)
+        if allowed is None:
+            return
+        desired = verdict.outputs if verdict and allowed else {}
         changes = merge(annotations_of(deployment), desired)
         if changes:
             await self._write(key, deployment, desired, changes)
-        await self._tell(key, deployment, verdict)
 
     async def _tell(self, key: Key, deployment: Resource, verdict: Verdict | None) -> None:
         """Post an event if the reason differs from that of the last event, or if a forecast follows a failure."""
@@ -162,7 +188,7 @@ class Workloads:
     async def _rest(self, key: Key, deployment: Resource) -> None:
         """Confirm on joulecast's own Deployment that no write of annotations is under way any more."""
         notes = annotations_of(deployment)
-        if key != self._own or notes.get(RESTING_UNTIL) == notes[REST_UNTIL]:
+        if key != self._own or not self._stopped() or notes.get(RESTING_UNTIL) == notes[REST_UNTIL]:
             return
         while self._writing:
             await asyncio.sleep(_POLL_SECONDS)

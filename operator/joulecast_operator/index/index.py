@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
-from joulecast_operator.api.objects import Key, Resource, key_of, version_of
+from joulecast_operator.api.annotations import NOT_WRITTEN, WRITTEN_LABEL
+from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NAMESPACES, NODES, PROFILES, Kind
+from joulecast_operator.api.objects import Key, Resource, Scope, key_of, mapping, version_of
 from joulecast_operator.index import candidates, slim
 from joulecast_operator.index.candidates import Candidates
 from joulecast_operator.index.slim import MADE, MODEL, NAMED, TARGET
@@ -23,7 +24,8 @@ Slim = Callable[[Resource], Resource]
 
 
 class Index:
-    """Holds estimates, profiles, calibrations, Deployments and nodes, with look-ups by image, target and namespace.
+    """Holds estimates, profiles, calibrations, Deployments, namespaces and nodes, with look-ups by image, target and
+    namespace.
 
     ``estimate`` returns what is kept of an estimate. ``shown`` returns what is kept of it unpacked, for those who often
     read all estimates. ``now`` counts seconds.
@@ -47,13 +49,14 @@ class Index:
                 (CALIBRATIONS, StoragePolicy(slim=slim.without_noise)),
                 (DEPLOYMENTS, StoragePolicy(slim=slim.deployment, packed=True, links=slim.deployment_links)),
                 (NODES, StoragePolicy(slim=slim.node)),
+                (NAMESPACES, StoragePolicy(slim=slim.namespace)),
             )
         }
         self._estimates: defaultdict[Link, Candidates] = defaultdict(Candidates)
         self._deployments: defaultdict[Link, set[Key]] = defaultdict(set)
         self._in_namespace: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
         self._suspects: dict[Key, str] = {}
-        self._behind_since: dict[str, float] = {}
+        self._behind_since: dict[Scope, float] = {}
 
     # -- change
 
@@ -145,6 +148,11 @@ class Index:
         """Return all nodes."""
         return list(self._stores[NODES.kind].resources())
 
+    def may_annotate(self, namespace: str) -> bool | None:
+        """Tell whether the namespace's label lets joulecast annotate Deployments there; None if it is not known yet."""
+        found = self.resource(Key(kind=NAMESPACES.kind, namespace="", name=namespace))
+        return None if found is None else mapping(found["metadata"]["labels"]).get(WRITTEN_LABEL) != NOT_WRITTEN
+
     def deployment(self, namespace: str, name: str) -> Resource | None:
         """Return the Deployment of that name; None if there is none."""
         return self.resource(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=name))
@@ -161,31 +169,32 @@ class Index:
         """Return for how long it has been known that a watch misses changes; 0.0 if none does."""
         return self._now() - min(self._behind_since.values()) if self._behind_since else 0.0
 
-    def heard(self, kind: Kind) -> None:
-        """Record that the watch of ``kind`` delivered an event, which means that it works."""
-        self._behind_since.pop(kind.kind, None)
+    def heard(self, scope: Scope) -> None:
+        """Record that the watch of ``scope`` delivered an event, which means that it works."""
+        self._behind_since.pop(scope, None)
 
-    def compare(self, kind: Kind, listed: Mapping[Key, str], version: str) -> tuple[set[Key], set[Key]]:
+    def compare(self, scope: Scope, listed: Mapping[Key, str], version: str) -> tuple[set[Key], set[Key]]:
         """Compare the index with the objects' versions in a listing taken at ``version``.
 
         Return the keys that are gone from the server, and those whose version of the previous comparison the index
         still lacks. If there are any of the latter, the watch has missed changes, and counts as behind until it
         delivers an event.
         """
-        store = self._stores[kind.kind]
+        store = self._stores[scope.kind.kind]
         late = {key: held for key, held in listed.items() if store.is_news(key, held)}
         stale = {key for key in late if key in self._suspects and store.is_news(key, self._suspects[key])}
-        for key in [key for key in self._suspects if key.kind == kind.kind]:
+        for key in [key for key in self._suspects if scope.covers(key)]:
             del self._suspects[key]
         self._suspects.update(late)
         if stale:
-            self._behind_since.setdefault(kind.kind, self._now())
-        return self.gone(kind, listed, version), stale
+            self._behind_since.setdefault(scope, self._now())
+        return self.gone(scope, listed, version), stale
 
-    def gone(self, kind: Kind, listed: Mapping[Key, str], version: str) -> set[Key]:
-        """Return the keys that are not in a listing taken at ``version``, except those of objects newer than it."""
-        store = self._stores[kind.kind]
-        return {key for key in store if key not in listed and not store.is_newer(key, version)}
+    def gone(self, scope: Scope, listed: Mapping[Key, str], version: str) -> set[Key]:
+        """Return the keys of ``scope`` that are not in its listing taken at ``version``, except those of objects newer
+        than it."""
+        store = self._stores[scope.kind.kind]
+        return {key for key in store if key not in listed and scope.covers(key) and not store.is_newer(key, version)}
 
     # -- links
 

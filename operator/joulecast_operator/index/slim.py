@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from joulecast_operator.api.annotations import ESTIMATE, PREFIX, annotations_of
+from joulecast_operator.api.annotations import ESTIMATE, PREFIX, WRITTEN_LABEL, annotations_of
 from joulecast_operator.api.kinds import DEPLOYMENTS, MANAGED_BY_LABEL
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.index.stores import Link
@@ -106,6 +106,13 @@ def node(resource: Resource) -> Resource:
     kept_status = ({"allocatable": devices} if devices else {}) | ({"addresses": addresses} if addresses else {})
     kept = {"metadata": _some(resource.get("metadata") or {}, ("name", "uid", "resourceVersion", "labels"))}
     return kept | ({"status": kept_status} if kept_status else {}) | ({"spec": {"podCIDRs": ranges}} if ranges else {})
+
+
+def namespace(resource: Resource) -> Resource:
+    """Return a namespace with the label that says whether its Deployments are annotated."""
+    metadata = mapping(resource.get("metadata"))
+    kept = _some(metadata, ("name", "uid", "resourceVersion"))
+    return {"metadata": kept | {"labels": _some(mapping(metadata.get("labels")), (WRITTEN_LABEL,))}}
 
 
 def estimate_links(resource: Resource) -> Iterable[Link]:

@@ -23,6 +23,9 @@ from joulecast_operator.serving.certificate import CHECK_SECONDS, Certificate
 from joulecast_operator.serving.health import listening
 from joulecast_operator.serving.rates import AddressRates
 
+WARNINGS_PATH: Final = "/warn"
+"""End of the path to which the API server sends objects that are not changed, but only warned about."""
+
 REVIEW_BYTES: Final = 2**20
 """Most bytes of a review. A larger one is refused, and the API server then admits the object without the webhook; a
 review of a Deployment has some 10 KB."""
@@ -95,8 +98,8 @@ class RequestGuard:
 class AdmissionServer:
     """The HTTPS server, which kopf starts when the index is filled.
 
-    ``review`` answers a review. ``client_names``: as for ``RequestGuard``. ``check_seconds``: time between two looks at
-    the certificate's files.
+    ``review`` answers a review, and ``warn`` one of an object that must not be changed. ``client_names``: as for
+    ``RequestGuard``. ``check_seconds``: time between two looks at the certificate's files.
     """
 
     def __init__(
@@ -105,12 +108,13 @@ class AdmissionServer:
         certificate: Certificate,
         observer: RefusalObserver,
         *,
+        warn: ReviewHandler,
         host: str,
         port: int,
         client_names: Collection[str] | None = None,
         check_seconds: float = CHECK_SECONDS,
     ) -> None:
-        self._review = review
+        self._review, self._warn = review, warn
         self.certificate = certificate
         self._observer = observer
         self._host, self._port = host, port
@@ -122,7 +126,7 @@ class AdmissionServer:
         """Serve until cancelled, as soon as there is a certificate. The argument, kopf's own handler, is not used."""
         await self.certificate.arrival()
         watching = asyncio.create_task(self.certificate.watch(self._check_seconds))
-        app = application(self._review, RequestGuard(self._client_names), self._observer)
+        app = application(self._review, RequestGuard(self._client_names), self._observer, warn=self._warn)
         try:
             async with listening(
                 app, self._port, host=self._host or None, tls=self.certificate.context, linger_seconds=_LINGER_SECONDS
@@ -137,8 +141,11 @@ class AdmissionServer:
             gc.unfreeze()  # frozen objects are never freed, and extension modules would report them as leaks
 
 
-def application(review: ReviewHandler, door: RequestGuard, observer: RefusalObserver) -> web.Application:
-    """Return the application that answers reviews sent by POST to any path."""
+def application(
+    review: ReviewHandler, door: RequestGuard, observer: RefusalObserver, *, warn: ReviewHandler
+) -> web.Application:
+    """Return the application that answers reviews sent by POST: by ``warn`` at a path that ends in WARNINGS_PATH, by
+    ``review`` at any other."""
 
     def refused(reason: RefusalReason, request: web.Request) -> web.Response:
         observer.refused(reason)
@@ -162,7 +169,8 @@ def application(review: ReviewHandler, door: RequestGuard, observer: RefusalObse
             return refused("slow", request)
         except (ValueError, RecursionError):
             return refused("malformed", request)
-        return web.json_response(review(asked))
+        answer = warn if request.path.endswith(WARNINGS_PATH) else review
+        return web.json_response(answer(asked))
 
     app = web.Application(client_max_size=REVIEW_BYTES)
     app.add_routes([web.post("/{path:.*}", admit)])

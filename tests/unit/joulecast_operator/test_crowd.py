@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
+from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, NAMESPACES
 from joulecast_operator.api.objects import Key
 from joulecast_operator.controller import Controller
 from joulecast_operator.index.index import Index
@@ -81,6 +81,7 @@ def test_a_deployments_reconcile_reads_few_of_the_estimates_of_its_image(
     for number in range(COUNT):
         controller.index.put(ESTIMATES, many.estimate(number))
     controller.index.put(DEPLOYMENTS, many.deployment(1))
+    controller.index.put(NAMESPACES, {"metadata": {"name": "shop", "resourceVersion": "1"}})
     written: list[object] = []
 
     async def annotations(*given: object) -> None:

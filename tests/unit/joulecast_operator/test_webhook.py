@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.kinds import ESTIMATES
-from joulecast_operator.api.objects import Key
-from joulecast_operator.cluster.watches import STALE_SECONDS
+from joulecast_operator.api.objects import Key, Scope
+from joulecast_operator.cluster.client import Cluster
+from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
 from joulecast_operator.index.index import Index
 from joulecast_operator.serving.admission_server import AdmissionServer
 from joulecast_operator.serving.certificate import Certificate
@@ -53,6 +54,15 @@ def test_a_review_is_answered_with_a_patch_and_warnings() -> None:
     assert json.loads(base64.b64decode(response["patch"]))[0]["path"] == "/metadata/annotations"
     assert len(response["warnings"]) == 1
     assert outcomes == ["annotated"]
+
+
+def test_an_object_that_is_only_warned_about_gets_no_patch() -> None:
+    request = {"uid": "42", "operation": "CREATE", "namespace": "shop", "object": deployment(image=IMAGE)}
+    index, observed = Estimates(estimate()), Observed()
+    response = Admission(lambda asked: decide(asked, index), observed).warn({"request": request})["response"]
+    assert response.keys() == {"uid", "allowed", "warnings"}
+    assert "J per batch" in response["warnings"][0]
+    assert observed.outcomes == ["annotated"]
 
 
 def test_nothing_to_do_is_a_bare_allowance() -> None:
@@ -109,7 +119,13 @@ def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> No
         admission = Admission(lambda _: Decision(outcome="unknown"), Observed())
         certificate = Certificate(f"{mounted}/tls.crt", f"{mounted}/tls.key")
         server = AdmissionServer(
-            admission.review, certificate, Observed(), host="127.0.0.1", port=port, check_seconds=0.05
+            admission.review,
+            certificate,
+            Observed(),
+            warn=admission.warn,
+            host="127.0.0.1",
+            port=port,
+            check_seconds=0.05,
         )
         put(first)
         task = asyncio.create_task(_exhaust(server))
@@ -138,10 +154,9 @@ def test_it_is_ready_with_an_index_and_a_port_and_sick_when_its_watch_is_stale(t
     pair, now = CertificateAuthority(tmp_path, "ca").server("own"), [time.time()]
     certificate = Certificate(str(pair.certificate), str(pair.key), now=lambda: now[0])
     certificate.load()
-    server = AdmissionServer(
-        Admission(lambda _: ALLOW_UNPATCHED, Observed()).review, certificate, Observed(), host="", port=1
-    )
-    health = health_of(index, server)
+    admission = Admission(lambda _: ALLOW_UNPATCHED, Observed())
+    server = AdmissionServer(admission.review, certificate, Observed(), warn=admission.warn, host="", port=1)
+    health = health_of(index, server, Watches(index=index, cluster=Cluster(), scopes=()))
     assert health.unready() == "the index is being filled"
     index.ready = True
     assert health.unready() == "the port is not open yet"
@@ -150,7 +165,7 @@ def test_it_is_ready_with_an_index_and_a_port_and_sick_when_its_watch_is_stale(t
     assert health.sick() is None
     missed = {Key(kind=ESTIMATES.kind, namespace="shop", name="missed"): "5"}
     for _ in range(2):
-        index.compare(ESTIMATES, missed, "6")
+        index.compare(Scope(kind=ESTIMATES), missed, "6")
     assert list(health.notes()) == certificate.notes() != []
     now[0] = certificate.expires
     assert "expired at" in str(health.unready())

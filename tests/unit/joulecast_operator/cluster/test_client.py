@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from joulecast_operator.cluster.client import FIRST_PAGE_OBJECTS, PAGE_BYTES, PAGE_OBJECTS, ApiError, Cluster
+from tests.waiting import PATIENCE_SECONDS
 
 T = TypeVar("T")
 
@@ -116,13 +117,43 @@ def test_a_watch_says_that_its_version_is_forgotten(*, late: bool) -> None:
     assert serve(web.get("/api/v1/pods", refuse), follow).status == 410
 
 
+def test_watches_of_many_namespaces_leave_connections_to_other_requests() -> None:
+    watching: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return web.json_response({"selected": request.query.get("fieldSelector")})
+        response = web.StreamResponse()
+        await response.prepare(request)
+        watching.append(request.path)
+        await asyncio.Event().wait()
+        return response
+
+    async def follow(cluster: Cluster, number: int) -> None:
+        async for _ in cluster.watch(f"/namespaces/{number}/things", "1"):
+            pass
+
+    async def ask(cluster: Cluster) -> list[Any]:
+        tasks = [asyncio.create_task(follow(cluster, number)) for number in range(150)]
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(watching) < len(tasks):
+                await asyncio.sleep(0.01)
+            found = await cluster.request("GET", "/things", parameters={"fieldSelector": "metadata.name=a"})
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return [found]
+
+    assert serve(web.get("/{path:.*}", answer), ask) == [{"selected": "metadata.name=a"}]
+
+
 def serve(route: web.RouteDef, ask: Callable[[Cluster], Coroutine[Any, Any, T]]) -> T:
     """Return what ``ask`` gets from a server with one route."""
 
     async def run() -> T:
         application = web.Application()
         application.add_routes([route])
-        runner = web.AppRunner(application)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)  # silent watches never end
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         address = f"http://127.0.0.1:{runner.addresses[0][1]}"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.kinds import ESTIMATES
-from joulecast_operator.api.objects import Key
+from joulecast_operator.api.objects import Key, Scope
 from joulecast_operator.cluster import watches
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.cluster.watches import Watches
@@ -18,6 +18,7 @@ from tests.unit.joulecast_operator.samples import many
 from tests.waiting import PATIENCE_SECONDS
 
 VERSION = "1000"
+SCOPE = Scope(kind=ESTIMATES)
 
 
 class Server:
@@ -29,14 +30,14 @@ class Server:
         self.asked: list[str] = []
         self.listed = 0
 
-    async def pages(self, path: str, *, metadata_only: bool = False) -> AsyncIterator[dict[str, Any]]:
+    async def pages(self, path: str, *, metadata_only: bool = False, **_: Any) -> AsyncIterator[dict[str, Any]]:
         self.listed += path == ESTIMATES.path()
         for start in range(0, len(self.held), 2):
             yield {"metadata": {"resourceVersion": VERSION}, "items": self.held[start : start + 2]}
         if not self.held:
             yield {"metadata": {"resourceVersion": VERSION}}
 
-    async def watch(self, _: str, version: str) -> AsyncIterator[dict[str, Any]]:
+    async def watch(self, _: str, version: str, **__: Any) -> AsyncIterator[dict[str, Any]]:
         self.asked.append(version)
         for event in self.connections.pop(0) if self.connections else ():
             if isinstance(event, Exception):
@@ -45,7 +46,7 @@ class Server:
         if not self.connections:
             await asyncio.Event().wait()
 
-    async def version(self, _: str) -> str:
+    async def version(self, _: str, **__: Any) -> str:
         return "1005"
 
     async def close(self) -> None:
@@ -59,12 +60,12 @@ def follow(server: Server, index: Index, done: Callable[[], bool], news: list[An
         watching = Watches(
             index=index,
             cluster=server,
-            kinds=(ESTIMATES,),
+            scopes=(SCOPE,),
             on_change=lambda *change: seen.append(change),  # type: ignore[arg-type]
         )
         await watching.load()
         assert seen == [], "what is listed at the start is no change"
-        task = asyncio.create_task(watching._follow(ESTIMATES))
+        task = asyncio.create_task(watching._follow(SCOPE))
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not done():
                 await asyncio.sleep(0.01)
@@ -151,7 +152,7 @@ def test_a_comparison_takes_versions_alone_and_drops_what_is_gone() -> None:
         watching = Watches(
             index=index,
             cluster=server,
-            kinds=(ESTIMATES,),
+            scopes=(SCOPE,),
             on_change=lambda *each: news.append(each),  # type: ignore[arg-type]
         )
         await watching.load()
@@ -166,14 +167,80 @@ def test_a_comparison_takes_versions_alone_and_drops_what_is_gone() -> None:
 @pytest.mark.parametrize(("reached", "is_compared"), [("1005", False), ("1004", True)])
 def test_only_a_watch_that_stays_behind_the_servers_version_is_compared(reached: str, is_compared: bool) -> None:
     server, index = Server(many.estimate(0)), Index()
-    watching = Watches(index=index, cluster=server, kinds=(ESTIMATES,))  # type: ignore[arg-type]
+    watching = Watches(index=index, cluster=server, scopes=(SCOPE,))  # type: ignore[arg-type]
 
     async def run() -> None:
         await watching.load()
         server.held = []
         await watching.check()  # the first look knows nothing to hold the watch against
-        watching._versions[ESTIMATES.kind] = reached
+        watching._versions[SCOPE] = reached
         await watching.check()
 
     asyncio.run(run())
     assert names(index) == (set() if is_compared else {"small-00000"})
+
+
+class Restricted(Server):
+    """Forbids what lies in the namespaces ``closed``."""
+
+    def __init__(self, *held: dict[str, Any], closed: set[str]) -> None:
+        super().__init__(*held)
+        self.closed = closed
+
+    def _check(self, path: str) -> None:
+        for namespace in self.closed:
+            if f"/namespaces/{namespace}/" in path:
+                raise ApiError(403, "Forbidden", f"cannot list in {namespace}")
+
+    async def pages(self, path: str, *, metadata_only: bool = False, **_: Any) -> AsyncIterator[dict[str, Any]]:
+        self._check(path)
+        named = [each for each in self.held if f"/namespaces/{each['metadata']['namespace']}/" in path]
+        yield {"metadata": {"resourceVersion": VERSION}, "items": named}
+
+    async def watch(self, path: str, version: str, **_: Any) -> AsyncIterator[dict[str, Any]]:
+        self._check(path)
+        await asyncio.Event().wait()
+        yield {}
+
+    async def version(self, path: str, **_: Any) -> str:
+        self._check(path)
+        return "1005"
+
+
+def test_a_namespace_without_rights_keeps_no_other_from_being_watched_and_comes_when_they_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watches, "FORBIDDEN_SECONDS", 0.01)
+    open_, shut = (many.estimate(number) for number in (0, 1))
+    shut["metadata"]["namespace"] = "gone"
+    server, index, news = Restricted(open_, shut, closed={"gone"}), Index(), []
+    scopes = tuple(Scope(kind=ESTIMATES, namespace=name) for name in ("gone", "shop"))
+
+    async def run() -> None:
+        watching = Watches(
+            index=index,
+            cluster=server,  # type: ignore[arg-type]
+            scopes=scopes,
+            on_change=lambda key, *_: news.append(key.name),
+        )
+        await watching.load()
+        assert index.ready
+        assert names(index) == {"small-00000"}
+        (note,) = watching.notes()
+        assert note.startswith("inferenceenergyestimates of the namespace 'gone' may not be read: ")
+        await watching.check()
+        await watching.compare()
+        server.closed = set()
+        tasks = [asyncio.create_task(watching._follow(scope)) for scope in scopes]
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(names(index)) < 2 or watching.notes():
+                await asyncio.sleep(0.01)
+        server.closed = {"shop"}
+        await watching.compare()
+        assert [note.split("'")[1] for note in watching.notes()] == ["shop"]
+        for task in tasks:
+            task.cancel()
+
+    asyncio.run(run())
+    assert names(index) == {"small-00000", "small-00001"}, "what may not be read now is not taken for deleted"
+    assert news == ["small-00001"]

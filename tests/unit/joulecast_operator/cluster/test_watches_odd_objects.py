@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.kinds import ESTIMATES, Kind
-from joulecast_operator.api.objects import Key, Resource, key_of
+from joulecast_operator.api.objects import Key, Resource, Scope, key_of
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.cluster.watches import Watches
 from joulecast_operator.index.index import Index
@@ -46,7 +46,7 @@ def test_an_object_that_cannot_be_read_is_passed_over(caplog: pytest.LogCaptureF
     watches = Watches(
         index=index,
         cluster=Server("a", "odd", "z"),  # type: ignore[arg-type]
-        kinds=(ESTIMATES,),
+        scopes=(Scope(kind=ESTIMATES),),
         on_change=lambda key, *_: changed.append(key.name),
     )
 
@@ -74,7 +74,7 @@ def test_an_object_that_goes_between_listing_and_look_keeps_no_other_from_being_
             return await super().get(path)
 
     index = Index()
-    watches = Watches(index=index, cluster=Hasty("a", "gone", "z"), kinds=(ESTIMATES,))  # type: ignore[arg-type]
+    watches = Watches(index=index, cluster=Hasty("a", "gone", "z"), scopes=(Scope(kind=ESTIMATES),))  # type: ignore[arg-type]
 
     async def run() -> None:
         for _ in range(2):  # what lacks twice is stale
@@ -90,6 +90,6 @@ def test_a_change_that_fails_stops_no_watch() -> None:
     def on_change(key: Key, *_: Any) -> None:
         raise KeyError(key.name)
 
-    watches = Watches(index=index, cluster=Server(), kinds=(ESTIMATES,), on_change=on_change)  # type: ignore[arg-type]
+    watches = Watches(index=index, cluster=Server(), scopes=(Scope(kind=ESTIMATES),), on_change=on_change)  # type: ignore[arg-type]
     watches._take(ESTIMATES, "ADDED", item("a"))
     assert index.resource(key_of(ESTIMATES, item("a")))

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from joulecast_operator.api.annotations import Changes
 from joulecast_operator.api.conditions import EventToPost, Waiting
-from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
+from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, NAMESPACES
 from joulecast_operator.api.objects import Key
 from joulecast_operator.controllers.workloads import Workloads, made_for
 from joulecast_operator.estimates.outcomes import Failure
@@ -24,12 +25,13 @@ SERVED = Key(kind=DEPLOYMENTS.kind, namespace="shop", name="server")
 class World:
     """An index with a Deployment and joulecast's own, and a writer whose writes end when the test allows it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self.index = Index()
         self.versions = 0
         self.landing = asyncio.Event()
         self.log: list[str] = []
-        self.workloads = Workloads(index=self.index, writer=self, own=OWN)  # type: ignore[arg-type]
+        self.workloads = Workloads(index=self.index, writer=self, own=OWN, **options)  # type: ignore[arg-type]
+        self.label("shop", "1")
         self.answer(forecast())
         self.put(SERVED, "1")
         self.put(OWN, "1")
@@ -41,6 +43,10 @@ class World:
         spec = {"template": {"spec": {"containers": containers}}}
         self.index.put(DEPLOYMENTS, {"metadata": metadata | {"annotations": notes}, "spec": spec})
 
+    def label(self, namespace: str, version: str, **labels: str) -> None:
+        named = {f"joulecast.dev/{name}": value for name, value in labels.items()}
+        self.index.put(NAMESPACES, {"metadata": {"name": namespace, "resourceVersion": version, "labels": named}})
+
     def answer(self, result: EstimateState) -> None:
         """Give the estimate another status."""
         self.versions += 1
@@ -49,7 +55,8 @@ class World:
         known["status"] = desired_status(known, result, request=REQUEST, now=datetime.now(UTC))
         self.index.put(ESTIMATES, known)
 
-    async def annotations(self, deployment: Mapping[str, Any], *_: object) -> None:
+    async def annotations(self, deployment: Mapping[str, Any], desired: Mapping[str, str], changes: Changes) -> None:
+        self.changes = changes
         self.log.append("begun")
         await self.landing.wait()
         self.log.append("landed")
@@ -156,3 +163,50 @@ def test_a_refresh_of_the_deployment_keeps_the_estimate_made_for_it() -> None:
     refreshed = copy.deepcopy(plain)
     refreshed["metadata"]["annotations"] = {"joulecast.dev/model": "m:1", "joulecast.dev/refresh": "now"}
     assert made_for(refreshed) == made_for(plain)
+
+
+def changes_of(world: World) -> Changes | None:
+    """Reconcile the Deployment, and return what was written to its annotations; None if nothing was."""
+    world.landing.set()
+    asyncio.run(world.workloads.reconcile(SERVED))
+    return world.changes if "begun" in world.log else None
+
+
+def test_a_namespace_whose_label_says_none_loses_its_outputs_and_gets_none() -> None:
+    world = World()
+    world.label("shop", "2", annotations="none")
+    assert changes_of(world) is None
+    world.put(SERVED, "2", state="Ready", watts="120", batch_size="32")
+    assert changes_of(world) == {"joulecast.dev/state": None, "joulecast.dev/watts": None}
+
+
+def test_another_value_of_the_label_changes_nothing() -> None:
+    world = World()
+    world.label("shop", "2", annotations="all")
+    assert "joulecast.dev/joules-per-batch" in (changes_of(world) or {})
+
+
+def test_nothing_is_written_before_the_namespaces_label_is_known() -> None:
+    world = World()
+    world.index.drop(Key(kind=NAMESPACES.kind, namespace="", name="shop"))
+    assert changes_of(world) is None
+
+
+def test_status_only_writes_and_removes_nothing() -> None:
+    world = World(status_only=True)
+    world.put(SERVED, "2", state="Failed", reason="NotFound")
+    assert changes_of(world) is None
+
+
+def test_of_a_namespace_that_is_not_watched_only_an_uninstall_is_answered() -> None:
+    until = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+
+    async def play() -> list[str]:
+        world = World(namespaces=("shop",))
+        world.put(OWN, "2", watts="1")
+        await world.workloads.reconcile(OWN)
+        world.put(OWN, "3", rest_until=until, watts="1")
+        await world.workloads.reconcile(OWN)
+        return world.log
+
+    assert asyncio.run(play()) == [until]

@@ -42,6 +42,9 @@ class Reviews:
         self.seen.append(asked)
         return {"answered": True}
 
+    def warn(self, _: Any) -> dict[str, Any]:
+        return {"warned": True}
+
     def refused(self, reason: str) -> None:
         self.refusals[reason] += 1
 
@@ -50,7 +53,7 @@ def served(reviews: Reviews, work: Callable[[str], Awaitable[Any]], rates: Addre
     """Return the result of ``work``, called with the URL of a server without TLS."""
 
     async def run() -> Any:
-        app = application(reviews.review, RequestGuard(None, rates), reviews)
+        app = application(reviews.review, RequestGuard(None, rates), reviews, warn=reviews.warn)
         async with listening(app, 0, host="127.0.0.1", linger_seconds=0.1) as port:
             return await work(f"http://127.0.0.1:{port}/admit")
 
@@ -173,7 +176,13 @@ def test_only_the_holder_of_a_client_certificate_is_heard(tmp_path: Path) -> Non
     reviews, port = Reviews(), free_port()
     certificate = Certificate(str(pair.certificate), str(pair.key), client_authority=str(clients.bundle))
     server = AdmissionServer(
-        reviews.review, certificate, reviews, host="127.0.0.1", port=port, client_names=("kube-apiserver",)
+        reviews.review,
+        certificate,
+        reviews,
+        warn=reviews.warn,
+        host="127.0.0.1",
+        port=port,
+        client_names=("kube-apiserver",),
     )
 
     async def status(client: Any) -> int | str:
@@ -193,3 +202,10 @@ def test_only_the_holder_of_a_client_certificate_is_heard(tmp_path: Path) -> Non
     assert asyncio.run(run()) == [200, 200, 403, 403, "no connection"]
     assert len(reviews.seen) == 2
     assert reviews.refusals == {"certificate": 2}
+
+
+def test_the_path_says_whether_the_object_may_be_changed() -> None:
+    async def ask(url: str) -> list[str]:
+        return [(await post(url + path, b"{}"))[1] for path in ("", "/warn", "/warning")]
+
+    assert served(Reviews(), ask) == ['{"answered": true}', '{"warned": true}', '{"answered": true}']
