@@ -23,6 +23,7 @@ def test_every_annotation_is_explained_and_none_else() -> None:
         annotations.REST_UNTIL,
         annotations.RESTING_UNTIL,
         CALIBRATED_AT,
+        annotations.WRITTEN_LABEL,
     }
 
 

@@ -77,10 +77,16 @@ class Workloads:
         self._told: dict[Key, tuple[str, str]] = {}
 
     def remember_reasons(self) -> None:
-        """Remember the reasons that Deployments already carry, so that a restart does not repeat their events."""
+        """Remember the reasons that Deployments have already, so that a restart does not repeat their events.
+
+        A Deployment that is not annotated has the reason that its estimate gives.
+        """
         for key in self._index.keys(DEPLOYMENTS):
             deployment = self._index.resource(key) or {}
             reason = annotations_of(deployment).get(REASON)
+            if not self._annotates(key.namespace):
+                verdict = self._verdict(key, deployment)
+                reason = verdict.reason if verdict else None
             if reason:
                 self._told[key] = deployment["metadata"]["uid"], reason
 
@@ -98,17 +104,25 @@ class Workloads:
         if self._stopped():
             await self._rest(key, deployment)
             return
-        # the webhook calls these same two functions, so that both processes always agree
-        verdict = verdict_on(deployment, choice.estimate_for(deployment, self._index), key.namespace)
+        verdict = self._verdict(key, deployment)
         await self._annotate(key, deployment, verdict)
         await self._tell(key, deployment, verdict)
+
+    def _verdict(self, key: Key, deployment: Resource) -> Verdict | None:
+        # the webhook calls these same two functions, so that both processes always agree
+        return verdict_on(deployment, choice.estimate_for(deployment, self._index), key.namespace)
+
+    def _annotates(self, namespace: str) -> bool | None:
+        """Tell whether Deployments of the namespace are annotated; None if nothing is to be written there, either
+        because annotations are off altogether, or before the namespace's label is known."""
+        return None if self._status_only else self._index.may_annotate(namespace)
 
     async def _annotate(self, key: Key, deployment: Resource, verdict: Verdict | None) -> None:
         """Write the annotations, or remove them in a namespace whose label says so.
 
         Nothing is written before the label is known. The event that brings it queues the Deployment again.
         """
-        allowed = None if self._status_only else self._index.may_annotate(key.namespace)
+        allowed = self._annotates(key.namespace)
         if allowed is None:
             return
         desired = verdict.outputs if verdict and allowed else {}

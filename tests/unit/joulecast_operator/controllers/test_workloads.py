@@ -210,3 +210,17 @@ def test_of_a_namespace_that_is_not_watched_only_an_uninstall_is_answered() -> N
         return world.log
 
     assert asyncio.run(play()) == [until]
+
+
+def test_a_restart_repeats_no_event_where_nothing_is_annotated() -> None:
+    async def play() -> list[str]:
+        world = World(status_only=True)
+        world.answer(ABSENT)
+        world.workloads.remember_reasons()
+        await world.workloads.reconcile(SERVED)
+        world.answer(forecast())
+        await world.workloads.reconcile(SERVED)
+        return world.log
+
+    (estimated,) = asyncio.run(play())
+    assert estimated.startswith("Normal Estimated on server: ")
