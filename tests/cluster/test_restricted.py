@@ -148,7 +148,7 @@ def test_a_namespace_that_was_deleted_stops_nothing_and_comes_back_with_its_righ
         refused.value
     )
     cluster.plane.create_namespace(FLEETING)
-    cluster.installation.install()
+    cluster.installation.install("--force-conflicts")  # the webhooks' patience is the test's field
     patient(cluster.plane, "joulecast-webhook")
     applied(cluster, "again", FLEETING)
     cluster.until_ready("again", FLEETING)
@@ -188,7 +188,11 @@ def test_a_second_release_lives_beside_the_first(cluster: Cluster, tmp_path: Pat
         insecure_registries=[cluster.registry.host],
         values=[f"watchNamespaces={{{OUTSIDE}}}", *ONCE],
         options=RETRY,
-        environment={"JOULECAST_NAMESPACES": OUTSIDE, "JOULECAST_PROFILE_STATUS": "false"},
+        environment={
+            "JOULECAST_NAMESPACES": OUTSIDE,
+            "JOULECAST_PROFILE_STATUS": "false",
+            "JOULECAST_CALIBRATION": "false",
+        },
     )
     second.install()
     with second:
