@@ -71,8 +71,9 @@ class Certified:
 
     def bundle(self) -> str:
         """Return what the API server trusts."""
-        (webhook,) = self.get(CONFIGURATION_PATH)["webhooks"]
-        return base64.b64decode(webhook["clientConfig"].get("caBundle", "")).decode()
+        webhooks = self.get(CONFIGURATION_PATH)["webhooks"]
+        (bundle,) = {each["clientConfig"].get("caBundle", "") for each in webhooks}
+        return base64.b64decode(bundle).decode()
 
     def is_in_order(self) -> bool:
         data = self.data()
@@ -83,9 +84,10 @@ class Certified:
         empty = {"metadata": {"name": SECRET, "namespace": NAMESPACE}}
         self.plane.kubectl("delete", "secret", SECRET, "-n", NAMESPACE, "--ignore-not-found")
         self.plane.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Secret"} | empty))
-        operation = {"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": ""}
+        paths = (f"/webhooks/{number}/clientConfig/caBundle" for number in range(2))
+        operations = [{"op": "add", "path": path, "value": ""} for path in paths]
         self.plane.kubectl(
-            "patch", "mutatingwebhookconfiguration", CONFIGURATION, "--type=json", "-p", json.dumps([operation])
+            "patch", "mutatingwebhookconfiguration", CONFIGURATION, "--type=json", "-p", json.dumps(operations)
         )
 
     def settings(self) -> Settings:
