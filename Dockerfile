@@ -1,34 +1,61 @@
 # syntax=docker/dockerfile:1
-# Both processes of joulecast and its command line, without torch:
-#   docker build --tag joulecast .
-# What EnergyCalibrations run on GPU nodes, with torch:
+# Both processes of joulecast and its command line, without torch (`make image`):
+#   docker build --target operator --tag joulecast .
+# What EnergyCalibrations run on GPU nodes, with torch (`make image-calibration`):
 #   docker build --target calibration --tag joulecast-torch .
+# What is in them, as CycloneDX documents (`make sbom`):
+#   docker build --target sbom --output type=local,dest=dist .
 # Another base: --build-arg BUILD_BASE=… --build-arg BASE=…; both with the same Python (3.11 or later) at the same path.
+# An index of your own: --secret id=pip,src=/etc/pip.conf; an authority of your own: --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt
 ARG BUILD_BASE=docker.io/library/python:3.13-slim
 ARG BASE=docker.io/library/python:3.13-slim
 
-FROM ${BUILD_BASE} AS build
+# What builds, by hash; it stays behind.
+FROM ${BUILD_BASE} AS tools
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY requirements/operator.txt requirements/demo.txt /source/requirements/
-# what runs, by hash
-RUN python -m venv /opt/joulecast \
-    && /opt/joulecast/bin/pip install --require-hashes --only-binary :all: -r /source/requirements/operator.txt
-# what builds, by hash too; it stays behind in this stage
-RUN python -m venv /opt/build \
-    && /opt/build/bin/pip install --require-hashes --only-binary :all: -r /source/requirements/demo.txt
+COPY requirements/image.txt /source/requirements/
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv /opt/build \
+    && /opt/build/bin/pip install --require-hashes --only-binary :all: -r /source/requirements/image.txt
+
+FROM tools AS wheel
 COPY pyproject.toml README.md LICENSE /source/
 COPY estimator /source/estimator
 COPY operator /source/operator
-RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/wheels /source \
-    && /opt/joulecast/bin/pip install --no-deps --no-index /opt/wheels/joulecast-*.whl
+RUN /opt/build/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /opt/wheels /source
 
-FROM ${BUILD_BASE} AS build-calibration
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+# What runs, by hash too: an environment without pip and without tests, compiled once, with its bill of materials.
+FROM tools AS build
+COPY requirements/operator.txt /source/requirements/
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv --without-pip /opt/joulecast \
+    && /opt/build/bin/pip --python /opt/joulecast/bin/python install --no-compile --require-hashes --only-binary :all: -r /source/requirements/operator.txt
+COPY --from=wheel /opt/wheels /opt/wheels
+RUN /opt/build/bin/pip --python /opt/joulecast/bin/python install --no-compile --no-deps --no-index /opt/wheels/joulecast-*.whl \
+    && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /opt/joulecast/sbom.cdx.json /opt/joulecast/bin/python \
+    && find /opt/joulecast -type d '(' -name tests -o -path '*/onnx/backend/test' ')' -prune -exec rm -r {} + \
+    && /opt/joulecast/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/joulecast/lib
+
+# The same with torch.
+FROM tools AS build-calibration
 COPY requirements/calibration.txt /source/requirements/
-RUN python -m venv /opt/joulecast \
-    && /opt/joulecast/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r /source/requirements/calibration.txt
-COPY --from=build /opt/wheels /opt/wheels
-RUN /opt/joulecast/bin/pip install --no-deps --no-index /opt/wheels/joulecast-*.whl
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv --without-pip /opt/joulecast \
+    && /opt/build/bin/pip --python /opt/joulecast/bin/python install --no-compile --require-hashes --only-binary :all: -r /source/requirements/calibration.txt
+COPY --from=wheel /opt/wheels /opt/wheels
+RUN /opt/build/bin/pip --python /opt/joulecast/bin/python install --no-compile --no-deps --no-index /opt/wheels/joulecast-*.whl \
+    && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /opt/joulecast/sbom.cdx.json /opt/joulecast/bin/python \
+    && find /opt/joulecast -type d '(' -name tests -o -path '*/onnx/backend/test' ')' -prune -exec rm -r {} + \
+    && /opt/joulecast/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/joulecast/lib
+
+FROM scratch AS sbom
+COPY --from=build /opt/joulecast/sbom.cdx.json /joulecast.cdx.json
+
+FROM scratch AS sbom-calibration
+COPY --from=build-calibration /opt/joulecast/sbom.cdx.json /joulecast-torch.cdx.json
 
 FROM ${BASE} AS calibration
 LABEL org.opencontainers.image.title="joulecast-torch" \
@@ -42,7 +69,7 @@ USER 65532:65532
 WORKDIR /tmp
 ENTRYPOINT ["joulecast"]
 
-FROM ${BASE}
+FROM ${BASE} AS operator
 LABEL org.opencontainers.image.title="joulecast" \
       org.opencontainers.image.description="Forecasts the energy of neural networks per batch on a GPU" \
       org.opencontainers.image.licenses="Apache-2.0"

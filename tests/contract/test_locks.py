@@ -52,7 +52,7 @@ def test_what_is_asked_for_is_pinned_within_its_bounds(name: str) -> None:
         assert all(Version(version) in requirement.specifier for version in versions), (text, versions)
 
 
-@pytest.mark.parametrize("name", [*ASKED, "go"])
+@pytest.mark.parametrize("name", [*ASKED, "image", "go"])
 def test_every_pin_has_hashes(name: str) -> None:
     assert [pin for pin, hashes in pins(name).items() if not hashes] == []
     assert pins(name)
@@ -67,6 +67,13 @@ def test_the_smaller_lock_is_part_of_the_larger(smaller: str, larger: str) -> No
 def test_operator_and_demo_need_no_torch_and_no_scientific_stack(name: str) -> None:
     heavy = {"torch", "torchvision", "transformers", "timm", "scipy", "scikit-learn", "matplotlib", "onnxruntime"}
     assert heavy & {package for package, _ in pins(name)} == set()
+
+
+def test_what_builds_the_images_has_the_versions_of_the_other_locks() -> None:
+    build, others = dict(pins("image")), dict(pins("all"))
+    shared = {package for package, _ in build} & {package for package, _ in others}
+    assert {"hatchling", "cyclonedx-bom"} <= {package for package, _ in build}
+    assert {pin for pin in build if pin[0] in shared} <= others.keys()
 
 
 def test_calibrating_and_reading_modules_ask_for_the_same_torch() -> None:
