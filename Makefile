@@ -15,7 +15,7 @@ IN_VENV = .venv/bin/python -m
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools demo demo-stop test test-fast lint bench image image-calibration sbom lock clean python
+.PHONY: help venv tools demo demo-stop test test-fast lint bench image image-calibration test-image sbom lock clean python
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ image:  ## build the image of both processes with buildah or docker; IMAGE=name,
 
 image-calibration:  ## build the image of calibrations, with torch; CALIBRATION_IMAGE=name
 	scripts/image calibration $(CALIBRATION_IMAGE) $(ARGS)
+
+test-image: venv  ## build the image of both processes with buildah and check what it holds, what it weighs and how it runs; as root
+	BUILDER=buildah scripts/image operator $(IMAGE)
+	IMAGE=$(IMAGE) $(IN_VENV) pytest tests/image $(ARGS)
 
 sbom:  ## write dist/joulecast.cdx.json: what is in the image of both processes, as CycloneDX
 	scripts/image sbom --output type=local,dest=dist $(ARGS)
