@@ -15,7 +15,7 @@ from tests.image.conftest import Image
 
 ENVIRONMENT = Path("opt/joulecast")
 BUDGET_BYTES = 300_000_000  # above the base: docs/adr/0173-build-lean-images-from-one-recipe.md
-UNUSED = re.compile(r"/kubernetes/(aio/)?client/(models|api)/")  # what joulecast imports nothing of
+UNUSED = re.compile(r"/kubernetes/(aio/)?client/(models|api)/[^_]")  # typed objects
 LOCK = ROOT / "requirements" / "operator.txt"
 
 
@@ -70,7 +70,8 @@ def test_no_module_that_is_used_is_left_uncompiled(image: Image) -> None:
 import sys, joulecast_operator.controller, joulecast_operator.webhook, joulecast_operator.cluster.client
 print("\\n".join(found for module in sys.modules.values() if (found := getattr(module, "__file__", None))))
 """
-    assert not [path for path in image.python(program).splitlines() if UNUSED.search(path)]
+    left = {Path(path).name for path in image.python(program).splitlines() if UNUSED.search(path)}
+    assert left <= {"v1_object_meta.py"}  # which the client's own modules import
 
 
 def test_its_bill_of_materials_names_every_package_with_its_version(image: Image) -> None:
@@ -132,7 +133,10 @@ def test_every_module_of_its_packages_can_be_imported(image: Image) -> None:
 import importlib, pkgutil
 for package in ("joulecast", "joulecast_operator"):
     for found in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-        if found.name.rpartition(".")[2] != "__main__" and not found.name.startswith("joulecast.readers.module"):
-            importlib.import_module(found.name)
+        try:
+            found.name.endswith("__main__") or importlib.import_module(found.name)
+        except ModuleNotFoundError as error:
+            if error.name not in ("torch", "torchvision", "timm", "transformers", "onnxruntime"):
+                raise
 """
     image.python(program)
