@@ -17,11 +17,17 @@ ALERTS = [rule["alert"] for rule in yaml.safe_load(RULES.read_text())["groups"][
 ERRORS = 'joulecast_reconcile_errors_total{kind="InferenceEnergyEstimate", reason="%s"}'
 QUEUE = ("joulecast_queue_depth", "0x60")
 OLDEST, BEHIND = "joulecast_queue_oldest_seconds", "joulecast_index_behind_seconds"
+STALE = 'joulecast_stale_forecast_since_timestamp_seconds{namespace="shop", estimate="%s"}'
 LATENCY = 'joulecast_admission_duration_seconds_bucket{le="%s"}'
 
 # one value a minute; (series, values) of the trouble, and of the same without it
 CASES: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]] = {
     "JoulecastControllerAbsent": ([("joulecast_queue_depth", "_x60")], [QUEUE]),
+    "JoulecastWebhookAbsent": (
+        [('joulecast_admission_requests_total{decision="annotated"}', "_x60")],
+        [('joulecast_admission_requests_total{decision="annotated"}', "0x60")],
+    ),
+    "JoulecastForecastStale": ([(STALE % "old", "-25200x60"), (STALE % "new", "-60x60")], [(STALE % "new", "-60x60")]),
     "JoulecastQueueSlow": ([(OLDEST, "400x60")], [(OLDEST, "200x60")]),
     "JoulecastIndexBehind": ([(BEHIND, "90x60")], [(BEHIND, "0x60")]),
     "JoulecastDefect": ([(ERRORS % "InternalError", "0x50 1x10")], [(ERRORS % "RegistryUnavailable", "0+1x60")]),

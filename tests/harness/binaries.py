@@ -88,7 +88,19 @@ SMALL_REGISTRY = GoModule(  # distribution's brings a thousand packages, most of
     versions={},
     renamed={"registry": "small-registry"},
 )
-MODULES = (KUBERNETES, PROMETHEUS, VERSITYGW, SMALL_REGISTRY)
+HELM_3 = GoModule(
+    title="Helm 3",
+    directory=ROOT / "tests" / "tools" / "helm3",
+    programs=("helm3",),
+    versions={
+        "helm.sh/helm/v3/internal/version.version": "helm.sh/helm/v3",
+        # without these `helm template` and `helm lint` take the cluster for one of 1.20
+        "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": "k8s.io/client-go",
+        "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor": "k8s.io/client-go",
+    },
+    renamed={"helm": "helm3"},
+)
+MODULES = (KUBERNETES, PROMETHEUS, VERSITYGW, SMALL_REGISTRY, HELM_3)
 PROGRAMS = tuple(program for module in MODULES for program in module.programs)
 
 
@@ -201,6 +213,8 @@ def _linker_flags(module: GoModule) -> str:
             major, minor, _ = value.removeprefix("v").split(".", 2)
             values[variable.replace("gitVersion", "gitMajor")] = major
             values[variable.replace("gitVersion", "gitMinor")] = minor
+        elif variable.endswith("k8sVersionMinor"):  # client-go's v0.37.0 is that of Kubernetes 1.37
+            values[variable] = value.split(".")[1]
         elif "prometheus" in variable:  # the library's v0.315.0 is the server's 3.15.0
             major_minor, patch = value.removeprefix("v0.").split(".", 1)
             values[variable] = f"{major_minor[0]}.{int(major_minor[1:])}.{patch}"

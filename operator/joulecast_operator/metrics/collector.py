@@ -19,7 +19,7 @@ from joulecast_operator.metrics.calibrations import (
     calibration_family,
     run_families,
 )
-from joulecast_operator.metrics.estimates import FORECASTS, GENERATIONS, INFO, ServedRow, estimate_families
+from joulecast_operator.metrics.estimates import FAMILIES, ServedRow, estimate_families
 
 
 class LiveIndex(Protocol):
@@ -47,5 +47,5 @@ class EstimateCollector(Collector):
         yield from run_families(self._index.calibrations())
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        for metric in (*FORECASTS, *GENERATIONS, INFO, CALIBRATION_ERROR, CALIBRATION_PROGRESS, CALIBRATION_INFO):
+        for metric in (*FAMILIES, CALIBRATION_ERROR, CALIBRATION_PROGRESS, CALIBRATION_INFO):
             yield metric.family()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily
 
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import READY, state_of
+from joulecast_operator.api.conditions import PROFILED, RESOLVED, condition
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.metrics.declaration import Metric, identity_of
 from joulecast_operator.metrics.exposition import LargeFamily, Point, label_text
@@ -126,6 +128,17 @@ INFO: Final = Metric(
     " without an accelerator.",
 )
 
+STALE: Final = Metric(
+    name="joulecast_stale_forecast_since_timestamp_seconds",
+    kind="gauge",
+    labels=("namespace", "estimate"),
+    text="Since when an estimate's last forecast stands although its model cannot be looked up or profiled again, in"
+    " seconds since 1970. An estimate whose forecast is up to date has no series.",
+)
+
+FAMILIES: Final = (*FORECASTS, *GENERATIONS, INFO, STALE)
+"""All metrics of estimates."""
+
 
 class ServedRow(NamedTuple):
     """One result of an estimate as it is served.
@@ -135,6 +148,7 @@ class ServedRow(NamedTuple):
     - ``values``: the value for each of ``FORECASTS``; None where there is none. Of generation it is the coverage alone.
     - ``generation``: values of ``GENERATION_LABELS`` of a result of generation; empty for any other.
     - ``generated``: the value for each of ``GENERATIONS``, of a result of generation.
+    - ``stale_since``: the value of ``STALE``; None if the forecast is up to date, and for all rows but the first.
     """
 
     labels: tuple[str, ...]
@@ -142,6 +156,7 @@ class ServedRow(NamedTuple):
     values: tuple[float | None, ...]
     generation: tuple[str, ...] = ()
     generated: tuple[float | None, ...] = ()
+    stale_since: float | None = None
 
 
 def shown(estimate: Resource, *, all_results: bool = False) -> tuple[ServedRow, ...]:
@@ -151,10 +166,31 @@ def shown(estimate: Resource, *, all_results: bool = False) -> tuple[ServedRow, 
     model = bounds.text(str(source.get("image") or source.get("uri") or status.get("image", "")))
     digest = str(status.get("modelDigest", ""))
     nothing: tuple[tuple[str, ...], Resource] = ((*identity_of(estimate), _workload(estimate), "", "", ""), {})
-    return tuple(
+    first, *further = (
         _served(labels, row, (state, str(row.get("origin", "")), str(row.get("runtime", "")), model, digest))
         for labels, row in _rows(estimate, all_results=all_results) or [nothing]
     )
+    return (first._replace(stale_since=stale_since(estimate)), *further)
+
+
+def stale_since(estimate: Resource) -> float | None:
+    """Return since when the forecast stands although the model cannot be looked up or profiled, in seconds since 1970.
+
+    None if there is no forecast or it is up to date.
+    """
+    if state_of(estimate) != READY:
+        return None
+    found = (condition(mapping(estimate.get("status")), kind) for kind in (RESOLVED, PROFILED))
+    times = [_seconds(each.get("lastTransitionTime")) for each in found if each and each.get("status") != "True"]
+    return min(times, default=None)
+
+
+def _seconds(time: object) -> float:
+    """Return a time of a condition in seconds since 1970; 0 if somebody else wrote it and it is none."""
+    try:
+        return datetime.fromisoformat(str(time)).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _served(labels: tuple[str, ...], row: Resource, known: tuple[str, ...]) -> ServedRow:
@@ -189,7 +225,7 @@ def _finite(value: object) -> float | None:
 
 def estimate_families(rows: Iterable[ServedRow]) -> Iterator[GaugeMetricFamily]:
     """Yield the families of all rows. All series of a family are together, as the text format requires."""
-    points: dict[str, list[Point]] = {metric.name: [] for metric in (*FORECASTS, *GENERATIONS, INFO)}
+    points: dict[str, list[Point]] = {metric.name: [] for metric in FAMILIES}
     for row in rows:
         text = label_text(FORECAST_LABELS, row.labels)
         _add(points, FORECASTS, row.labels, text, row.values)
@@ -197,7 +233,9 @@ def estimate_families(rows: Iterable[ServedRow]) -> Iterator[GaugeMetricFamily]:
             _add(points, GENERATIONS, row.generation, label_text(GENERATION_LABELS, row.generation), row.generated)
         known = label_text(INFO_LABELS[len(FORECAST_LABELS) :], row.known)
         points[INFO.name].append(((*row.labels, *row.known), f"{text},{known}", 1.0))
-    for metric in (*FORECASTS, *GENERATIONS, INFO):
+        identity = row.labels[: len(STALE.labels)]
+        _add(points, (STALE,), identity, label_text(STALE.labels, identity), (row.stale_since,))
+    for metric in FAMILIES:
         yield LargeFamily(metric.name, metric.text, metric.labels, points[metric.name])
 
 

@@ -8,15 +8,13 @@ from joulecast_operator.metrics import work
 from joulecast_operator.metrics.calibrations import CALIBRATION_ERROR, CALIBRATION_INFO, CALIBRATION_PROGRESS
 from joulecast_operator.metrics.certificates import CERTIFICATE_BEHIND
 from joulecast_operator.metrics.declaration import Metric
-from joulecast_operator.metrics.estimates import FORECASTS, GENERATIONS, INFO
+from joulecast_operator.metrics.estimates import FAMILIES
 from joulecast_operator.metrics.reconciles import OPERATOR, REFUSED
 from joulecast_operator.metrics.webhook import CERTIFICATE_EXPIRY, DURATION, REFUSED_REQUESTS, REQUESTS
 from joulecast_operator.metrics.work import ISOLATED
 
 METRICS: Final = (
-    *FORECASTS,
-    *GENERATIONS,
-    INFO,
+    *FAMILIES,
     CALIBRATION_ERROR,
     CALIBRATION_PROGRESS,
     CALIBRATION_INFO,

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 import pytest
 
-from joulecast_operator.metrics.estimates import FORECASTS, GENERATIONS, INFO, estimate_families, shown
+from joulecast_operator.api.objects import Resource
+from joulecast_operator.metrics.estimates import (
+    FORECASTS,
+    GENERATIONS,
+    INFO,
+    STALE,
+    estimate_families,
+    shown,
+    stale_since,
+)
 from tests.unit.joulecast_operator.samples.workloads import A100, H200, estimate, generation, row
 
 
@@ -41,5 +51,31 @@ def test_a_family_has_a_point_for_each_row_that_has_a_value() -> None:
     assert found == (
         {metric.name: 2 for metric in FORECASTS}
         | {metric.name: 1 for metric in GENERATIONS}
-        | {"joulecast_coverage_ratio": 3, INFO.name: 4}
+        | {"joulecast_coverage_ratio": 3, INFO.name: 4, STALE.name: 0}
     )
+
+
+def looked_up(resolved: str, profiled: str, *, ready: str = "True", since: str = "2026-01-02T03:04:05Z") -> Resource:
+    """Return an estimate whose conditions have these statuses; the model was looked up well until ``since``."""
+    found = estimate(ready=ready)
+    found["status"]["conditions"] += [
+        {"type": "ModelResolved", "status": resolved, "lastTransitionTime": since},
+        {"type": "Profiled", "status": profiled, "lastTransitionTime": "2026-01-03T00:00:00Z"},
+    ]
+    return found
+
+
+def test_a_forecast_is_stale_while_its_model_cannot_be_looked_up() -> None:
+    since = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
+    assert stale_since(looked_up("True", "True")) is None
+    assert stale_since(looked_up("Unknown", "Unknown")) == since
+    assert stale_since(looked_up("True", "Unknown")) == since + 20 * 3600 + 55 * 60 + 55
+    assert stale_since(looked_up("Unknown", "Unknown", ready="Unknown")) is None, "there is no forecast"
+    assert stale_since(looked_up("Unknown", "True", since="yesterday")) == 0.0, "somebody else wrote it"
+
+
+def test_a_stale_forecast_has_one_series_however_many_results_it_has() -> None:
+    rows = shown(looked_up("Unknown", "Unknown"), all_results=True)
+    assert len(rows) == 2
+    (family,) = [family for family in estimate_families(rows) if family.name == STALE.name]
+    assert [each.labels for each in family.samples] == [{"namespace": "shop", "estimate": "detector"}]
