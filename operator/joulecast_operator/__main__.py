@@ -1,4 +1,4 @@
-"""Run a process of the operator: `python -m joulecast_operator controller|webhook|null-outputs [--FLAG VALUE …]`."""
+"""Run a process of the operator: `python -m joulecast_operator COMMAND [--FLAG VALUE …]`; `COMMANDS` lists them."""
 
 from __future__ import annotations
 
@@ -47,10 +47,18 @@ def null_outputs(chosen: settings.Settings) -> None:
     log.info("removed joulecast's annotations from %d Deployments", count)
 
 
+def trial(chosen: settings.Settings) -> None:
+    """Ask the installed controller for a forecast and show it, as `helm test` does."""
+    from joulecast_operator.trial import run
+
+    run(chosen)
+
+
 COMMANDS: Final[Mapping[str, Callable[[settings.Settings], None]]] = {
     "controller": controller,
     "webhook": webhook,
     "null-outputs": null_outputs,
+    "trial": trial,
 }
 
 

@@ -134,10 +134,15 @@ class ControlPlane:
         return self._run("kubectl", arguments, stdin, kubeconfig, check)
 
     def helm(
-        self, *arguments: str | Path, stdin: str | None = None, kubeconfig: Path | None = None, check: bool = True
+        self,
+        *arguments: str | Path,
+        stdin: str | None = None,
+        kubeconfig: Path | None = None,
+        check: bool = True,
+        program: str = "helm",
     ) -> "subprocess.CompletedProcess[str]":
-        """Run Helm, as `kubectl` does."""
-        return self._run("helm", arguments, stdin, kubeconfig, check)
+        """Run Helm 4, or Helm 3 as `program` "helm3", as `kubectl` does."""
+        return self._run(program, arguments, stdin, kubeconfig, check)
 
     def apply(self, *documents: dict[str, Any], kubeconfig: Path | None = None) -> None:
         """`kubectl apply` the objects. Raises `CommandError`."""

@@ -49,11 +49,14 @@ class Installation:
         secure_metrics: bool = False,
         release: str = RELEASE,
         namespace: str = NAMESPACE,
+        helm: str = "helm",
     ) -> None:
-        """Prepare; `values` go to Helm as `--set`, `options` and `environment` to both processes, after the chart's."""
+        """Prepare; `values` go to `helm`, Helm 4 or Helm 3, as `--set`; `options` and `environment` to both processes,
+        after the chart's."""
         self._release, self._namespace = release, namespace
         self.fullname = release if RELEASE in release else f"{release}-{RELEASE}"
         self.plane = plane
+        self.helm = helm
         self.directory = directory.absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
         self._values = list(values)
@@ -108,6 +111,11 @@ class Installation:
         for process in (self.webhook, self.controller):
             process.wait_ready()
 
+    def start_controller(self) -> None:
+        """Start the controller alone."""
+        self.controller = self._process("controller")
+        self.controller.start()
+
     def webhook_process(self, *options: str, prelude: str = "") -> Process:
         """The webhook with further `options`, not yet started; `prelude` is Python that runs in its process first, to
         break it on purpose."""
@@ -129,7 +137,8 @@ class Installation:
         subprocess.run(job.argv, env=job.environment, check=True, capture_output=True, timeout=COMMAND_SECONDS)
 
     def uninstall(self) -> None:
-        self.plane.helm("uninstall", self._release, "-n", self._namespace, "--no-hooks", "--ignore-not-found")
+        release, namespace = self._release, self._namespace
+        self.plane.helm("uninstall", release, "-n", namespace, "--no-hooks", "--ignore-not-found", program=self.helm)
 
     def stop(self) -> None:
         """Stop both processes; the release stays."""
@@ -156,6 +165,7 @@ class Installation:
             "--no-hooks",
             *arguments,
             *chosen,
+            program=self.helm,
         )
 
     def _plain_url(self, role: str) -> str:
