@@ -34,7 +34,7 @@ def run(chosen: Settings) -> None:
         status = asyncio.run(_forecast(chosen))
     except TrialError as error:
         sys.exit(str(error))
-    sys.stdout.write(text_of(status))
+    print(text_of(status), end="", file=sys.__stdout__)  # for people; what goes to sys.stdout becomes lines of the log
 
 
 def text_of(status: Resource) -> str:

@@ -23,9 +23,9 @@ def rendered(name: str, helm: str = "helm") -> str:
 
 
 def kept(manifests: str) -> str:
-    """Return manifests without definitions and dashboard, which are compared with what they are made from elsewhere."""
-    parts = [part for part in manifests.split("---\n") if part.strip() and not _is_elsewhere(part)]
-    return "".join(f"---\n{part}" for part in parts)
+    """Return manifests without definitions and dashboard, which are compared elsewhere, by their templates."""
+    parts = [part.strip() for part in manifests.split("---\n") if part.strip() and not _is_elsewhere(part)]
+    return "".join(f"---\n{part}\n" for part in sorted(parts))
 
 
 def file_of(name: str) -> Path:

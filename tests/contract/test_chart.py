@@ -15,6 +15,7 @@ from joulecast_operator.__main__ import COMMANDS
 from joulecast_operator.api import crds
 from joulecast_operator.calibrations.allowed import Allowed
 from joulecast_operator.settings import PREFIX, Settings, load
+from joulecast_operator.trial import estimate_of
 from tests.harness import binaries
 from tests.harness.environment import ROOT
 
@@ -56,7 +57,8 @@ def render(*values: str, **options: str) -> dict[tuple[str, str], Object]:
 
 
 def pod_specs(objects: dict[tuple[str, str], Object]) -> list[Object]:
-    return [each["spec"]["template"]["spec"] for (kind, _), each in objects.items() if kind in ("Deployment", "Job")]
+    templates = [each["spec"]["template"] for (kind, _), each in objects.items() if kind in ("Deployment", "Job")]
+    return [each["spec"] for each in (*templates, *(each for (kind, _), each in objects.items() if kind == "Pod"))]
 
 
 def rules(objects: dict[tuple[str, str], Object], kind: str, name: str) -> set[tuple[str, str, str]]:
@@ -112,6 +114,14 @@ def test_a_wrong_value_is_named(value: str, named: str) -> None:
     done = template(*OUTSIDE, value)
     assert done.returncode != 0
     assert named in done.stderr
+
+
+@pytest.mark.parametrize("value", ["metrics.port=9443", "metrics.port=8081", "metrics.healthPort=9443"])
+def test_one_port_for_two_listeners_is_refused(value: str) -> None:
+    done = template(*OUTSIDE, value)
+    assert done.returncode != 0
+    assert f"{value.replace('=', ' is ')}, which" in done.stderr
+    assert "give another port" in done.stderr
 
 
 def test_the_schema_is_sound_and_knows_every_value() -> None:
@@ -314,10 +324,10 @@ def test_the_object_store_is_off_until_its_address_is_set() -> None:
     assert set_ == ["--objects-endpoint=https://s3.example", "--objects-region=eu-central-1"]
 
 
-def notes(*values: str) -> str:
+def notes(*values: str, release: str = "joulecast", namespace: str = "energy") -> str:
     """Return what an installation with these values says."""
     sets = [part for value in (*SECRET, *values) for part in ("--set", value)]
-    done = helm("install", "joulecast", str(CHART), "-n", "energy", "--dry-run=client", *sets)
+    done = helm("install", release, str(CHART), "-n", namespace, "--dry-run=client", *sets)
     assert done.returncode == 0, done.stderr
     return done.stdout.partition("\nNOTES:\n")[2]
 
@@ -517,6 +527,43 @@ def test_the_uninstall_job_is_a_hook_and_can_be_left_out() -> None:
     assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["null-outputs"]
     without = render(*SECRET, "uninstall.enabled=false")
     assert [name for _, name in without if "uninstall" in name] == []
+
+
+def test_the_test_and_its_account_are_hooks_and_can_be_left_out() -> None:
+    objects = render(*SECRET)
+    ours = {kind: each["metadata"]["annotations"] for (kind, name), each in objects.items() if name == "joulecast-test"}
+    assert ours.keys() == {"ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Pod"}
+    for kind, notes in ours.items():
+        assert notes["helm.sh/hook"] == "test"
+        assert notes["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+        assert int(notes.get("helm.sh/hook-weight", 0)) == (0 if kind == "Pod" else -1), "the pod comes last"
+    without = render(*SECRET, "test.enabled=false")
+    assert objects.keys() - without.keys() == {(kind, "joulecast-test") for kind in ours}
+
+
+def test_the_test_asks_for_a_model_of_the_chart_and_may_do_nothing_else() -> None:
+    objects = render(*SECRET)
+    first, second = objects["Role", "joulecast-test"]["rules"]
+    assert (first["verbs"], first["resources"]) == (["create"], ["inferenceenergyestimates"])
+    assert (second["verbs"], second["resourceNames"]) == (["get", "delete"], ["joulecast-test"])
+    (container,) = objects["Pod", "joulecast-test"]["spec"]["containers"]
+    settings = load(container["args"][1:], environment(container))
+    assert settings.trial_seconds < objects["Pod", "joulecast-test"]["spec"]["activeDeadlineSeconds"] < 300
+    asked = estimate_of(settings)
+    assert asked["metadata"]["name"] == second["resourceNames"][0]
+    configuration = objects["ConfigMap", asked["spec"]["model"]["configMapRef"]["name"]]["data"]["config.json"]
+    assert json.loads(configuration)["model_type"] == "llama"
+
+
+@pytest.mark.parametrize(
+    ("values", "command"),
+    [
+        ((), "helm test gpu --namespace ops"),
+        (("test.enabled=false",), "kubectl --namespace ops rollout status deployment/gpu-joulecast-controller"),
+    ],
+)
+def test_the_notes_say_the_next_command_with_the_names_of_the_release(values: tuple[str, ...], command: str) -> None:
+    assert f"\n\n  {command}\n" in notes(*values, release="gpu", namespace="ops")
 
 
 def test_the_definitions_are_the_generated_ones_and_outlive_the_release() -> None:

@@ -84,6 +84,11 @@ readinessProbe:
 
 {{/* What both processes are told of their health and metrics ports. */}}
 {{- define "joulecast.servingArguments" -}}
+{{- if has (int .Values.metrics.port) (list (int .Values.metrics.healthPort) 9443) -}}
+{{- fail (printf "metrics.port is %d, which metrics.healthPort or the webhook (9443) listens on already: give another port." (int .Values.metrics.port)) -}}
+{{- else if eq (int .Values.metrics.healthPort) 9443 -}}
+{{- fail "metrics.healthPort is 9443, which the webhook listens on already: give another port." -}}
+{{- end -}}
 - --health-port={{ .Values.metrics.healthPort }}
 - --metrics-port={{ .Values.metrics.port }}
 {{- if not .Values.metrics.secure }}
