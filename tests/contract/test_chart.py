@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from functools import cache
 from typing import Any
@@ -142,6 +143,21 @@ def test_the_schema_is_sound_and_knows_every_value() -> None:
     issuer = {f".{part}.certManager.issuerRef.{key}" for part in parts for key in keys}
     selector = {".webhook.namespaceSelector." + key for key in ("matchLabels", "matchExpressions")}
     assert set(missing(values, schema, "")) == issuer | selector  # empty by default
+
+
+def test_every_value_is_explained_on_its_line_or_above_it() -> None:
+    lines = (CHART / "values.yaml").read_text().splitlines()
+    mute = [
+        line
+        for above, line, below in zip(["", *lines], lines, [*lines[1:], ""], strict=False)
+        if re.match(r" *[A-Za-z]+:", line) and "#" not in line and not above.lstrip().startswith("#")
+        if indent(below) <= indent(line)  # else it is the parent of those that are explained
+    ]
+    assert [line for line in mute if not line.lstrip().startswith(("requests:", "limits:"))] == []
+
+
+def indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def test_the_webhook_may_read_estimates_and_nothing_else() -> None:
