@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
+import re
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cluster.test_metrics import estimate
 from tests.harness.control_plane import FIRST_SERVICE_ADDRESS, ControlPlane
+from tests.harness.environment import ROOT
 from tests.harness.installation import CHART, NAMESPACE
 from tests.waiting import eventually
 
+RUNBOOKS = ROOT / "docs" / "runbooks"
 SECRET = ("--set", "webhook.certSecret=webhook-tls", "--set", "webhook.caBundle=")
 KINDS = "deployments,services,serviceaccounts,poddisruptionbudgets,configmaps,roles,rolebindings,networkpolicies"
 CLUSTER_KINDS = (
@@ -115,6 +120,32 @@ def test_the_api_servers_own_addresses_are_all_that_is_open_of_the_cluster(plane
     blocks = {peer["ipBlock"]["cidr"] for peer in egress(plane)["to"]}
     assert blocks == {"192.0.2.10/32", "192.0.2.11/32", f"{FIRST_SERVICE_ADDRESS}/32"}
     assert {port["port"] for port in egress(plane)["ports"]} == {443, 6443, 8443}
+
+
+def test_the_commands_of_the_runbooks_are_understood(plane: ControlPlane) -> None:
+    """Those that read objects; there are no pods whose log or load could be read."""
+    plane.helm("uninstall", "joulecast", "-n", NAMESPACE, "--no-hooks", "--ignore-not-found")
+    plane.helm("install", "joulecast", CHART, "-n", NAMESPACE, "--create-namespace", "--take-ownership")
+    assert eventually(lambda: plane.kubectl("get", "iee,aep,ecal", "-A", check=False).returncode == 0)
+    blocks = re.findall(r"```console\n(.*?)```", "".join(map(Path.read_text, RUNBOOKS.glob("*.md"))), re.DOTALL)
+    lines = [line.removeprefix("$ kubectl ") for block in blocks for line in block.splitlines()]
+    read = [words for words in map(before_a_pipe, lines) if {"get", "describe", "auth"} & set(words)]
+    assert len(read) > 10
+    for words in read:
+        plane.kubectl(*[word.replace("joulecast:", f"{NAMESPACE}:") for word in in_place(words)])
+
+
+def before_a_pipe(line: str) -> list[str]:
+    words = shlex.split(line)
+    return words[: words.index("|")] if "|" in words else words
+
+
+def in_place(words: list[str]) -> list[str]:
+    """Return a command with this release's namespace in place of the one that the page takes for an example."""
+    named = {"joulecast": NAMESPACE, "NAMESPACE": "default"}
+    return [
+        named.get(word, word) if before == "-n" else word for before, word in zip(["", *words], words, strict=False)
+    ]
 
 
 def egress(plane: ControlPlane) -> dict[str, Any]:
