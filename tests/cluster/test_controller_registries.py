@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cluster.controlled import Cluster, controlled, estimate, redirecting_registry, silent_registry
+from tests.cluster.controlled import Cluster, controlled, estimate, metrics, redirecting_registry, silent_registry
 from tests.cluster.release import deployment
 from tests.harness.control_plane import SERVICE_NETWORK
 from tests.harness.installation import NAMESPACE
@@ -67,6 +67,24 @@ def test_a_forecast_stands_while_its_registry_is_away(registries: Registries, na
     cluster.installation.controller.restart()
     assert cluster.condition("standing", namespace)["status"] == "True"
     moody.process.start()
+
+
+def test_a_forecast_whose_model_cannot_be_looked_up_again_is_served_as_stale(
+    registries: Registries, namespace: str
+) -> None:
+    cluster, moody = registries.cluster, registries.moody
+    url = cluster.installation.controller_url
+    series = f'joulecast_stale_forecast_since_timestamp_seconds{{namespace="{namespace}",estimate="stale"}}'
+    cluster.push("stale", registry=moody)
+    cluster.plane.apply(estimate("stale", namespace, f"{moody.host}/stale:1"))
+    cluster.until_ready("stale", namespace)
+    assert series not in metrics(url)
+    moody.process.kill()
+    cluster.plane.kubectl("annotate", "iee", "stale", "-n", namespace, "joulecast.dev/refresh=1")
+    cluster.until(lambda: series in metrics(url), "it is told as stale")
+    assert cluster.condition("stale", namespace)["status"] == "True", "the forecast stands"
+    moody.process.start()
+    cluster.until(lambda: series not in metrics(url), "it is up to date again")
 
 
 def test_a_silent_registry_holds_nobody_else_up(registries: Registries, namespace: str) -> None:
