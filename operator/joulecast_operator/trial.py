@@ -100,7 +100,7 @@ class Trial:
 
 def estimate_of(chosen: Settings) -> Resource:
     """Return the estimate to create. It goes with the pod that asks, if the settings name one."""
-    metadata: Resource = {"name": chosen.trial_estimate, "namespace": chosen.namespace}
+    metadata: dict[str, Any] = {"name": chosen.trial_estimate, "namespace": chosen.namespace}
     if chosen.pod_uid:
         owner = {"apiVersion": "v1", "kind": "Pod", "name": chosen.pod_name, "uid": chosen.pod_uid}
         metadata["ownerReferences"] = [owner]

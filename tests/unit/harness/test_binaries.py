@@ -64,6 +64,15 @@ def test_prometheus_calls_itself_by_its_release() -> None:
     assert "-X github.com/prometheus/common/version.Version=3.15.0" in binaries._linker_flags(binaries.PROMETHEUS)
 
 
+def test_helm_3_knows_the_kubernetes_of_its_client() -> None:
+    """Else `helm template` and `helm lint` take the cluster for one of 1.20."""
+    flags = binaries._linker_flags(binaries.HELM_3)
+    minor = binaries.HELM_3.version("k8s.io/client-go").split(".")[1]
+    for package in ("chartutil", "lint/rules"):
+        assert f"-X helm.sh/helm/v3/pkg/{package}.k8sVersionMinor={minor}" in flags
+    assert f"-X helm.sh/helm/v3/internal/version.version={binaries.HELM_3.version('helm.sh/helm/v3')}" in flags
+
+
 def test_a_module_that_is_not_required_is_named() -> None:
     with pytest.raises(StepError, match=r"tests/tools/go\.mod requires no example\.invalid/none"):
         binaries.KUBERNETES.version("example.invalid/none")

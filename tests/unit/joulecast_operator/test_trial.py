@@ -83,9 +83,7 @@ def test_a_refusal_is_told_at_once_with_the_controllers_words() -> None:
     ("status", "said"),
     [({}, "the controller has not answered"), (ready("Unknown", "Queued", "it is next"), "it is next")],
 )
-def test_a_controller_that_does_not_answer_is_told_with_where_to_look(
-    status: dict[str, Any], said: str
-) -> None:
+def test_a_controller_that_does_not_answer_is_told_with_where_to_look(status: dict[str, Any], said: str) -> None:
     with pytest.raises(trial.TrialError) as caught:
         forecast(Server(status), "--trial-seconds=0.001")
     log = "kubectl -n energy logs deployment/joulecast-controller"
