@@ -26,7 +26,7 @@ COPY operator /source/operator
 RUN /opt/build/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /opt/wheels /source
 
 # What runs, by hash too: an environment without pip and without tests, compiled once, with its bill of materials.
-# The typed objects of the Kubernetes client are not compiled: joulecast imports none of them, and it would add 50 MB.
+# The typed objects of the Kubernetes client are not compiled: a handful of hundreds is imported, and it would add some 40 MB.
 FROM tools AS build
 COPY requirements/operator.txt /source/requirements/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \

@@ -17,7 +17,7 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if name not in ("BASE", "BUILD_BASE", "SOURCE")}
-    command = [ROOT / "scripts" / "image", *arguments]
+    command = [str(ROOT / "scripts" / "image"), *arguments]
     return subprocess.run(command, env=clean | environment, capture_output=True, text=True, timeout=60, check=False)
 
 
