@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import aiohttp
@@ -77,10 +78,20 @@ class ApiError(Exception):
 def login(settings: kopf.OperatorSettings | None = None) -> kopf.ConnectionInfo:
     """Return credentials from the pod's ServiceAccount, else from KUBECONFIG. Raises kopf.LoginError."""
     settings = settings or kopf.OperatorSettings()
-    info = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)
+    if account := kopf.login_with_service_account(settings=settings):
+        return replace(account, server=_server_of_pod(os.environ) or account.server)
+    info = kopf.login_with_kubeconfig(settings=settings)
     if info is None:
         raise kopf.LoginError("no credentials: run in a pod with a ServiceAccount, or set KUBECONFIG")
     return info
+
+
+def _server_of_pod(environ: Mapping[str, str]) -> str | None:
+    """Return the API server's URL as the kubelet tells it to pods; kopf's own has a name, for which DNS must work."""
+    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        return None
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

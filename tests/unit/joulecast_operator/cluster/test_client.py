@@ -11,7 +11,7 @@ import kopf
 import pytest
 from aiohttp import web
 
-from joulecast_operator.cluster.client import FIRST_PAGE_OBJECTS, PAGE_BYTES, PAGE_OBJECTS, ApiError, Cluster
+from joulecast_operator.cluster.client import FIRST_PAGE_OBJECTS, PAGE_BYTES, PAGE_OBJECTS, ApiError, Cluster, login
 from tests.waiting import PATIENCE_SECONDS
 
 T = TypeVar("T")
@@ -41,6 +41,26 @@ def test_an_object_beyond_the_stores_limit_lasts_whatever_the_status(message: st
 def test_a_namespace_that_goes_is_told_apart_from_a_lack_of_rights() -> None:
     assert ApiError(403, "Forbidden", TERMINATING).of_going_namespace
     assert not ApiError(403, "Forbidden", "no").of_going_namespace
+
+
+@pytest.mark.parametrize(
+    ("environ", "server"),
+    [
+        ({"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "6443"}, "https://10.96.0.1:6443"),
+        ({"KUBERNETES_SERVICE_HOST": "fd00::1"}, "https://[fd00::1]:443"),
+        ({}, "https://kubernetes.default.svc"),
+    ],
+)
+def test_a_pod_reaches_the_api_server_by_its_address_without_dns(
+    environ: dict[str, str], server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = kopf.ConnectionInfo(server="https://kubernetes.default.svc", token="secret")  # as kopf makes it
+    monkeypatch.setattr(kopf, "login_with_service_account", lambda *, settings: account)
+    for name in ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert (login().server, login().token) == (server, "secret")
 
 
 @pytest.mark.parametrize(("status", "message", "requests"), [(500, TOO_LARGE, 1), (422, "Invalid value", 1)])
