@@ -15,7 +15,7 @@ IN_VENV = .venv/bin/python -m
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools demo demo-stop test test-fast lint bench image image-calibration test-image sbom lock clean python
+.PHONY: help venv tools demo demo-stop test test-fast e2e lint bench image image-calibration test-image sbom lock clean python
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: venv tools  ## unit, contract and cluster tests; ARGS="-k words" chooses
 
 test-fast: venv tools  ## unit and contract tests without the slow ones and without a cluster: the loop while you write
 	$(IN_VENV) pytest tests/unit tests/contract -m "not slow" $(ARGS)
+
+e2e: venv  ## images, chart and controller on a real node of this machine, as root, in namespaces that leave nothing; ARGS too
+	$(IN_VENV) tests.e2e $(ARGS)
 
 lint: venv  ## ruff, mypy, import-linter
 	$(IN_VENV) ruff check .

@@ -27,13 +27,13 @@ def digest_of(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def tar_of(files: Mapping[str, bytes]) -> bytes:
+def tar_of(files: Mapping[str, bytes], mode: int = 0o644) -> bytes:
     """A deterministic tar of regular files, in the order given."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
-            info.size, info.mode = len(data), 0o644
+            info.size, info.mode = len(data), mode
             archive.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
 
@@ -65,15 +65,19 @@ def build(
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
     architecture: str = "amd64",
+    entrypoint: Sequence[str] = (),
 ) -> Image:
-    """An image whose layers hold the given files. ``compression``: None (plain tar), ``gzip`` or ``zstd``."""
-    tars = [tar_of(files) for files in layers]
+    """An image whose layers hold the given files, executable where there is an ``entrypoint``.
+
+    ``compression``: None (plain tar), ``gzip`` or ``zstd``.
+    """
+    tars = [tar_of(files, 0o755 if entrypoint else 0o644) for files in layers]
     bodies = [compressed(tar, compression) for tar in tars]
     config = json.dumps(
         {
             "architecture": architecture,
             "os": "linux",
-            "config": {"Labels": dict(labels or {})},
+            "config": {"Labels": dict(labels or {}), **({"Entrypoint": list(entrypoint)} if entrypoint else {})},
             "rootfs": {"type": "layers", "diff_ids": [digest_of(tar) for tar in tars]},
             "history": [{"created_by": f"COPY {' '.join(files)} /"} for files in layers],
         }

@@ -94,7 +94,7 @@ def test_continuous_integration_runs_what_a_developer_runs() -> None:
     assert script.read_text().splitlines()[-2:] == ["make lint", "exec make test"]
 
 
-@pytest.mark.parametrize("target", ["demo", "venv", "tools", "test", "test-fast", "lint", "bench", "clean"])
+@pytest.mark.parametrize("target", ["demo", "venv", "tools", "test", "test-fast", "e2e", "lint", "bench", "clean"])
 def test_make_knows_the_target(target: str) -> None:
     plan = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert plan.returncode == 0, plan.stderr

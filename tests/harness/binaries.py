@@ -58,7 +58,17 @@ class GoModule:
 KUBERNETES = GoModule(
     title="etcd, Kubernetes, Helm and the OCI registry",
     directory=ROOT / "tests" / "tools",
-    programs=("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "helm", "registry"),
+    programs=(
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kubectl",
+        "helm",
+        "registry",
+        "kubelet",
+        "kube-proxy",
+    ),
     # without these the API server calls itself v0.0.0-master, and Helm's version checks fail
     versions={
         "k8s.io/component-base/version.gitVersion": "k8s.io/kubernetes",
@@ -100,8 +110,24 @@ HELM_3 = GoModule(
     },
     renamed={"helm": "helm3"},
 )
-MODULES = (KUBERNETES, PROMETHEUS, VERSITYGW, SMALL_REGISTRY, HELM_3)
-PROGRAMS = tuple(program for module in MODULES for program in module.programs)
+NODE = GoModule(
+    title="containerd and network plugins",
+    directory=ROOT / "tests" / "tools" / "node",
+    programs=(
+        "containerd",
+        "containerd-shim-runc-v2",
+        "ctr",
+        "bridge",
+        "host-local",
+        "loopback",
+        "portmap",
+        "pause",
+    ),
+    versions={"github.com/containerd/containerd/v2/version.Version": "github.com/containerd/containerd/v2"},
+)
+MODULES = (KUBERNETES, PROMETHEUS, VERSITYGW, SMALL_REGISTRY, HELM_3, NODE)
+NODE_PROGRAMS = ("kubelet", "kube-proxy", *NODE.programs)  # which `make e2e` alone needs
+PROGRAMS = tuple(name for module in MODULES for name in module.programs if name not in NODE_PROGRAMS)
 
 
 def program(name: str, report: Report | None = None) -> Path:
@@ -134,7 +160,7 @@ def _module(name: str) -> GoModule:
     for module in MODULES:
         if name in module.programs:
             return module
-    raise StepError(f"unknown program {name!r}; known are {', '.join(PROGRAMS)}")
+    raise StepError(f"unknown program {name!r}; known are {', '.join((*PROGRAMS, *NODE_PROGRAMS))}")
 
 
 def _find(name: str) -> Path | None:

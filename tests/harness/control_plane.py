@@ -20,16 +20,17 @@ from typing import Any, Self
 import yaml
 
 from tests.harness import binaries, http
-from tests.harness.certificates import CertificateAuthority, write_signing_key
+from tests.harness.certificates import CertificateAuthority, KeyPair, write_signing_key
 from tests.harness.kubeconfig import write_kubeconfig
 from tests.harness.ports import free_port
 from tests.harness.processes import POLL_SECONDS, Process, stop_directory
 from tests.harness.steps import Report
 
+LOOPBACK = "127.0.0.1"
 SERVICE_NETWORK = "10.96.0.0/16"
 FIRST_SERVICE_ADDRESS = "10.96.0.1"  # of the Service `kubernetes` in the namespace `default`
 TOKEN_DURATION = "24h"  # a kept demo outlives the API server's default of one hour
-COMMAND_SECONDS = 300.0
+COMMAND_SECONDS = 900.0  # of one kubectl or helm, which may wait for pods whose images are pulled
 NAMESPACE_SECONDS = 120.0
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl", "helm")
 # what each identity asked for and was answered, without bodies: how a test finds a request that was forbidden
@@ -48,9 +49,16 @@ class CommandError(RuntimeError):
 class ControlPlane:
     """Components as `Process` attributes (`etcd`, `apiserver`, `controller_manager`, `scheduler`), and its clients."""
 
-    def __init__(self, directory: Path, *, detached: bool = False) -> None:
-        """Prepare certificates and kubeconfigs in `directory`; `detached` components outlive this process."""
+    def __init__(
+        self, directory: Path, *, detached: bool = False, address: str = LOOPBACK, pod_network: str = ""
+    ) -> None:
+        """Prepare certificates and kubeconfigs in `directory`; `detached` components outlive this process.
+
+        For a cluster with a node, pods reach the API server at `address`, and have theirs from `pod_network`.
+        """
         self.directory = directory.absolute()
+        self.address = address
+        self._pod_network = pod_network
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self._detached = detached
@@ -85,13 +93,14 @@ class ControlPlane:
         stop_directory(directory)
         plane = cls(directory, detached=detached)
         try:
-            plane._start([plane.controller_manager] * controller_manager + [plane.scheduler] * scheduler)
+            plane.run([plane.controller_manager] * controller_manager + [plane.scheduler] * scheduler)
         except BaseException:
             plane.stop()
             raise
         return plane
 
-    def _start(self, controllers: Sequence[Process]) -> None:
+    def run(self, controllers: Sequence[Process]) -> None:
+        """Start etcd, the API server and `controllers`. Raises `ProcessError`."""
         self.etcd.start()
         self.apiserver.start()
         for controller in controllers:
@@ -165,6 +174,10 @@ class ControlPlane:
         token = self.kubectl("create", "token", name, "-n", namespace, "--duration", TOKEN_DURATION).stdout.strip()
         return self._kubeconfig(f"{namespace}.{name}", token, namespace)
 
+    def client_kubeconfig(self, name: str, client: KeyPair) -> Path:
+        """A kubeconfig with a client certificate of `authority`."""
+        return self._kubeconfig(name, client)
+
     def audit_events(self) -> Iterator[dict[str, Any]]:
         """Every request answered so far, as audit.k8s.io/v1 events at level Metadata."""
         with self._audit_log.open() as lines:
@@ -222,7 +235,7 @@ class ControlPlane:
         return self._process("etcd", argv, f"{client}/health")
 
     def _apiserver(self) -> Process:
-        hosts = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1")
+        hosts = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", LOOPBACK, self.address)
         server = self.authority.server("kube-apiserver", (*hosts, FIRST_SERVICE_ADDRESS))
         proxy = self._front_proxy.client("front-proxy-client", user="front-proxy-client")
         policy = self.directory / "audit-policy.yaml"
@@ -231,10 +244,8 @@ class ControlPlane:
         admission.write_text(yaml.safe_dump(self._admission_configuration()))
         flags = {
             "etcd-servers": self.etcd_url,
-            "bind-address": "127.0.0.1",
-            "advertise-address": "127.0.0.1",
+            **self._addresses(),
             "secure-port": self.port,
-            "endpoint-reconciler-type": "none",  # a loopback address cannot be advertised from 1.37 on
             "tls-cert-file": server.certificate,
             "tls-private-key-file": server.key,
             "client-ca-file": self.authority.bundle,
@@ -260,6 +271,20 @@ class ControlPlane:
         argv: list[str | Path] = [binaries.program("kube-apiserver"), *_flags(flags)]
         return self._process("kube-apiserver", argv, f"{self.url}/readyz")
 
+    def _addresses(self) -> dict[str, Any]:
+        if self.address == LOOPBACK:  # which cannot be advertised from 1.37 on
+            reconciler = {"endpoint-reconciler-type": "none"}
+            return {"bind-address": LOOPBACK, "advertise-address": LOOPBACK, **reconciler}
+        kubelets = self.authority.client("apiserver-kubelet-client", user="apiserver", group="system:masters")
+        return {
+            "bind-address": "0.0.0.0",
+            "advertise-address": self.address,
+            "kubelet-certificate-authority": self.authority.bundle,
+            "kubelet-client-certificate": kubelets.certificate,
+            "kubelet-client-key": kubelets.key,
+            "kubelet-preferred-address-types": "InternalIP",
+        }
+
     def _admission_configuration(self) -> dict[str, Any]:
         """Has the API server show a client certificate, as the user `kube-apiserver`, to webhooks that ask for one."""
         self.admission_authority = CertificateAuthority(self._pki, "admission-ca")
@@ -283,6 +308,9 @@ class ControlPlane:
             "kube-api-qps": 200,  # its default of 20 makes a test of a thousand Deployments wait for minutes
             "kube-api-burst": 400,
         }
+        if self._pod_network:
+            flags |= {"allocate-node-cidrs": "true", "cluster-cidr": self._pod_network}
+            flags |= {"service-cluster-ip-range": SERVICE_NETWORK}
         return ["--use-service-account-credentials", *_flags(flags)]
 
     def _controller(self, name: str, own_flags: Any) -> Process:

@@ -33,7 +33,7 @@ HTPASSWD = f"{USERNAME}:$2a$05$k.pU71o1M1KRTM.bmPHKJeoi9lE558On9Qkcdv5N4rh8R7UXp
 
 
 class Registry:
-    """A registry at `host` ("127.0.0.1:PORT"); `process` can be killed and restarted, what was pushed stays."""
+    """A registry at `host` (ADDRESS:PORT); `process` can be killed and restarted, what was pushed stays."""
 
     def __init__(
         self,
@@ -43,13 +43,14 @@ class Registry:
         anonymous_pull: bool = False,
         tls: bool = False,
         detached: bool = False,
+        address: str = "127.0.0.1",
         report: Report | None = None,
     ) -> None:
         """Prepare it in `directory`. `anonymous_pull` matters for token authentication alone."""
         self.directory = directory.absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
         self.authentication = authentication
-        self.host = f"127.0.0.1:{free_port()}"
+        self.host = f"{address}:{free_port()}"
         self.scheme = "https" if tls else "http"
         self.username, self.password = USERNAME, PASSWORD
         self.authority = CertificateAuthority(self.directory, "registry-ca") if tls else None
