@@ -193,21 +193,19 @@ def _compile(module: GoModule, names: Sequence[str], target: Path, report: Repor
     partial.mkdir()
     packages = [module.packages()[name] for name in names]
     flags = [*COMPILER_FLAGS, "-ldflags", _linker_flags(module), "-tags", module.tags]
-    options = {"directory": module.directory, "environment": _environment(), "report": report}
+    run = functools.partial(run_step, directory=module.directory, environment=_environment(), report=report)
     listed = target.with_name("packages.log")
-    run_step(
+    run(
         f"downloading the sources of {_joined(names)} (the first time only)",
         [_go(report), "list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", *flags, *packages],
         listed,
-        **options,
     )
-    run_step(
+    run(
         f"building {_joined(names)} (minutes, the first time only)",
         [*_politely(), _go(report), "build", "-v", *flags, "-o", f"{partial}{os.sep}", *packages],
         target.with_name("build.log"),
         total=_packages_in(listed),
         parts="packages",
-        **options,
     )
     target.mkdir(exist_ok=True)
     for name, package in zip(names, packages, strict=True):
