@@ -25,6 +25,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         for name, zone in NODES.items():
             labels = {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone}
             started.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}})
+        assert eventually(lambda: all_accept(started)), "the nodes accept no pods"
         started.helm("install", "joulecast", CHART, "-n", NAMESPACE, "--create-namespace", "--no-hooks")
         yield started
 
@@ -37,6 +38,13 @@ def beat(plane: ControlPlane) -> None:
         plane.kubectl(
             "patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})
         )
+
+
+def all_accept(plane: ControlPlane) -> bool:
+    """Report the nodes as ready, and tell whether each of them accepts pods."""
+    beat(plane)
+    nodes = json.loads(plane.kubectl("get", "nodes", "-o", "json").stdout)["items"]
+    return not any(node["spec"].get("taints") for node in nodes)
 
 
 def running(plane: ControlPlane) -> list[dict[str, Any]]:
