@@ -41,6 +41,12 @@ CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
         **_LLAMA, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
         "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 128256, "tie_word_embeddings": False,
     },
+    "decoder:olmoe-1b-7b": {
+        "model_type": "olmoe", "hidden_size": 2048, "intermediate_size": 1024, "num_hidden_layers": 16,
+        "num_attention_heads": 16, "num_key_value_heads": 16, "num_experts": 64, "num_experts_per_tok": 8,
+        "norm_topk_prob": False, "max_position_embeddings": 4096, "rope_theta": 10000.0, "vocab_size": 50304,
+        "tie_word_embeddings": False,
+    },
     "decoder:smollm2-135m": {
         **_LLAMA, "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
         "num_key_value_heads": 3, "head_dim": 64, "vocab_size": 49152, "tie_word_embeddings": True,
@@ -57,13 +63,20 @@ CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
         **_LLAMA, "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28, "num_attention_heads": 24,
         "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 128256, "tie_word_embeddings": True,
     },
+    "decoder:granite-3.0-1b-a400m": {
+        "model_type": "granitemoe", "hidden_size": 1024, "intermediate_size": 512, "num_hidden_layers": 24,
+        "num_attention_heads": 16, "num_key_value_heads": 8, "num_local_experts": 32, "num_experts_per_tok": 8,
+        "attention_multiplier": 0.015625, "embedding_multiplier": 12.0, "logits_scaling": 6.0,
+        "residual_multiplier": 0.22, "max_position_embeddings": 4096, "rope_theta": 10000.0, "vocab_size": 49155,
+        "tie_word_embeddings": True,
+    },
     "decoder:qwen2-1.5b": {
         **_QWEN2, "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12,
         "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,
     },
 }  # fmt: skip
 """Fields of the configuration of each decoder (``config.json`` of the model it is named for), in the order in which
-they are measured: any prefix has small and large ones."""
+they are measured: any prefix has small and large ones. Two are mixtures of experts: 64 and 32 of them, 8 a token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

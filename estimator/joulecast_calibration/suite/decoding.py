@@ -19,6 +19,10 @@ from torch import nn
 from joulecast.readers.named.initialisation import Uninitialised
 from joulecast_calibration.suite.decoders import Phase
 
+EXPERTS = "grouped_mm"
+"""Products of all experts as one kernel over tokens sorted by expert, whose offsets stay on the device; transformers'
+other forms wait for the number of tokens of each expert, or copy the weights of each token's experts."""
+
 
 def build_decoder(config: Mapping[str, Any], *, dtype: torch.dtype, device: str) -> nn.Module:
     """Build the causal language model that ``config`` describes, with parameters on ``device`` that have no values
@@ -30,8 +34,13 @@ def build_decoder(config: Mapping[str, Any], *, dtype: torch.dtype, device: str)
     with warnings.catch_warnings(), torch.device(device), Uninitialised(), torch.no_grad():
         warnings.simplefilter("ignore")
         build: Any = transformers.AutoModelForCausalLM
-        module: nn.Module = build.from_config(known, dtype=dtype, attn_implementation="sdpa")
+        module: nn.Module = build.from_config(known, dtype=dtype, attn_implementation="sdpa", **_experts(config))
     return module.eval().requires_grad_(False)
+
+
+def _experts(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return how the experts of a mixture run; transformers refuses to be told for a model without any."""
+    return {"experts_implementation": EXPERTS} if any("num" in name and "experts" in name for name in config) else {}
 
 
 def new_tokens(phase: Phase, context_tokens: int) -> int:

@@ -1,14 +1,15 @@
-"""Trace the passes of all decoders: ``python -m joulecast_calibration.suite.survey.decoders [DIR]``.
+"""Trace the passes of all decoders: ``python -m joulecast_calibration.suite.survey.decoders [DIR] [--only NAME …]``.
 
 Needs torch and transformers. Takes some minutes, and computes nothing: weights and caches are on the meta device.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +40,7 @@ from joulecast_calibration.suite.decoders import (
     Decoders,
     OmittedPass,
     Phase,
+    read_decoders,
 )
 from joulecast_calibration.suite.decoding import CachedPass, build_decoder
 from joulecast_calibration.suite.index import FOLDER
@@ -138,13 +140,42 @@ def _entry(each: DecoderPass, place: Mapping[Any, int]) -> dict[str, Any]:
     return asdict(each) | {"contents": [[place[frozen(row)], times] for row, times in each.contents]}
 
 
+def joined(*surveys: Decoders) -> Decoders:
+    """Return the passes of all ``surveys``, in the order in which the decoders are measured."""
+    order = list(CONFIGURATIONS)
+
+    def place(each: DecoderPass | OmittedPass) -> int:
+        return order.index(each.name)
+
+    return Decoders(
+        passes=tuple(sorted((each for found in surveys for each in found.passes), key=place)),
+        omitted=tuple(sorted((each for found in surveys for each in found.omitted), key=place)),
+    )
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Trace everything into the folder that is named, or else into the committed index."""
-    folder = Path(arguments[0]) if arguments else FOLDER
-    found = survey(advanced=lambda name: print(f"traced {name}", file=sys.stderr))
-    write_decoders(folder, found)
-    print(f"{len(found.passes)} passes, {len(found.omitted)} omitted; written to {folder}", file=sys.stderr)
+    """Trace the decoders into the folder that is named, or else into the committed index."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="where the file is written")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(CONFIGURATIONS), default=list(CONFIGURATIONS),
+        help="decoders to trace; the others stay as the file has them",
+    )  # fmt: skip
+    asked = parser.parse_args(arguments)
+    wanted = {name: CONFIGURATIONS[name] for name in asked.only}
+    found = survey(wanted, advanced=lambda name: print(f"traced {name}", file=sys.stderr))
+    if len(wanted) < len(CONFIGURATIONS):
+        found = joined(_without(read_decoders(asked.folder), wanted), found)
+    write_decoders(asked.folder, found)
+    print(f"{len(found.passes)} passes, {len(found.omitted)} omitted; written to {asked.folder}", file=sys.stderr)
     return 0
+
+
+def _without(found: Decoders, names: Collection[str]) -> Decoders:
+    return Decoders(
+        passes=tuple(each for each in found.passes if each.name not in names),
+        omitted=tuple(each for each in found.omitted if each.name not in names),
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,20 +25,26 @@ from joulecast_calibration.suite.decoders import (
     read_decoders,
 )
 from joulecast_calibration.suite.decoding import CachedPass, build_decoder
-from joulecast_calibration.suite.survey.decoders import survey, traced_pass, write_decoders
+from joulecast_calibration.suite.survey.decoders import joined, survey, traced_pass, write_decoders
 
 TINY = {
     "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 50,
 }  # fmt: skip
+EXPERTS = {
+    "model_type": "olmoe", "hidden_size": 32, "intermediate_size": 16, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "num_experts": 8, "num_experts_per_tok": 2, "vocab_size": 50,
+}  # fmt: skip
+BOTH = pytest.mark.parametrize("config", [TINY, EXPERTS], ids=["dense", "experts"])
 PARAMETERS = {  # as the publishers of the models state them, in millions
     "decoder:smollm2-135m": 135, "decoder:qwen2-0.5b": 494, "decoder:llama-3.2-1b": 1236, "decoder:qwen2-1.5b": 1544,
+    "decoder:granite-3.0-1b-a400m": 1335, "decoder:olmoe-1b-7b": 6919,
     "decoder:llama-3.2-3b": 3213, "decoder:qwen2-7b": 7616, "decoder:llama-3-8b": 8030,
 }  # fmt: skip
 
 
-def tiny(device: str = "cpu") -> nn.Module:
-    module = build_decoder(TINY, dtype=torch.float32, device=device)
+def tiny(device: str = "cpu", config: Mapping[str, Any] = TINY) -> nn.Module:
+    module = build_decoder(config, dtype=torch.float32, device=device)
     if device == "cpu":
         torch.manual_seed(0)
         for parameter in module.parameters():
@@ -94,10 +102,13 @@ def test_a_committed_pass_is_traced_as_it_was() -> None:
     assert (now.counts, now.peak_bytes) == (before.counts, before.peak_bytes)
 
 
+@BOTH
 @pytest.mark.parametrize("tokens", [1, 7])
-def test_a_step_on_a_filled_cache_gives_the_logits_of_the_whole_sequence(tokens: int) -> None:
+def test_a_step_on_a_filled_cache_gives_the_logits_of_the_whole_sequence(
+    config: Mapping[str, Any], tokens: int
+) -> None:
     """The oracle is transformers without a cache."""
-    module = tiny()
+    module = tiny(config=config)
     ids = torch.arange(2 * (tokens + 1)).reshape(2, -1) % TINY["vocab_size"]  # type: ignore[operator]
     whole = module(input_ids=ids, use_cache=False).logits[:, -1]
     prefill = CachedPass(module, phase="prefill", batch_size=2, context_tokens=tokens + 1)
@@ -109,9 +120,10 @@ def test_a_step_on_a_filled_cache_gives_the_logits_of_the_whole_sequence(tokens:
     assert torch.allclose(step(ids[:, -1:], torch.tensor([[tokens]]))[:, -1], whole, atol=1e-4)
 
 
-def test_a_step_may_be_repeated_for_ever() -> None:
+@BOTH
+def test_a_step_may_be_repeated_for_ever(config: Mapping[str, Any]) -> None:
     """It leaves the cache as it was, but for the place of the new token, and so a graph of it may be replayed."""
-    step = CachedPass(tiny(), phase="decode", batch_size=2, context_tokens=6)
+    step = CachedPass(tiny(config=config), phase="decode", batch_size=2, context_tokens=6)
     step.fill_cache(torch.Generator().manual_seed(0))
     fed = step.inputs(torch.Generator().manual_seed(1))
     before = {name: cached.clone() for name, cached in step.named_buffers(recurse=False)}
@@ -122,11 +134,35 @@ def test_a_step_may_be_repeated_for_ever() -> None:
     assert all(torch.equal(after[name], cached) for name, cached in step.named_buffers(recurse=False))
 
 
-def test_no_pass_waits_for_a_value() -> None:
+@BOTH
+def test_no_pass_waits_for_a_value(config: Mapping[str, Any]) -> None:
     """On the meta device there are none: what can be run there can be captured."""
     for phase in PHASES:
-        own = CachedPass(tiny("meta"), phase=phase, batch_size=3, context_tokens=5)
+        own = CachedPass(tiny("meta", config), phase=phase, batch_size=3, context_tokens=5)
         assert own(**own.inputs()).shape == (3, 1, TINY["vocab_size"])
+
+
+def test_experts_that_no_token_meets_are_not_read() -> None:
+    """A step of one sequence meets two of eight experts at most; a long prompt meets all of them."""
+    config = {**EXPERTS, "num_hidden_layers": 1}
+    module = build_decoder(config, dtype=torch.bfloat16, device="meta")
+    step = traced_pass("decoder:olmoe-1b-7b", module, "decode", 1, 8)
+    prompt = traced_pass("decoder:olmoe-1b-7b", module, "prefill", 8, 128)
+
+    def experts_read(found: DecoderPass) -> float:
+        """Return the experts whose first matrix, of gate and up (32 × 2 × 16), is read."""
+        rows = [row for row, _ in rows_of_pass(found) if row.contractions and row.contractions[0].k == 32]
+        return max(row.weight_numel for row in rows if row.contractions[0].n == 2 * 16) / (2 * 32 * 16)
+
+    assert 1 <= experts_read(step) <= 2
+    assert experts_read(prompt) == pytest.approx(8, rel=0.01)
+
+
+def test_a_survey_of_some_decoders_keeps_the_others() -> None:
+    dense = survey({"decoder:qwen2-7b": TINY}, batch_sizes=(1,), contexts=(8,))
+    mixed = survey({"decoder:olmoe-1b-7b": EXPERTS}, batch_sizes=(1,), contexts=(8,))
+    found = joined(dense, mixed)
+    assert [each.name for each in found.passes] == 2 * ["decoder:olmoe-1b-7b"] + 2 * ["decoder:qwen2-7b"]
 
 
 def contents(each: DecoderPass) -> list[str]:
