@@ -9,11 +9,12 @@ from joulecast.canonical import activations, attention, copies, linear, normaliz
 from joulecast.canonical.conservation import require_same
 from joulecast.canonical.dead import without_dead
 from joulecast.canonical.draft import Draft, Match
+from joulecast.canonical.separate import separated
 
 if TYPE_CHECKING:
     from joulecast.graph import ModelGraph, Node
 
-__all__ = ["canonicalise"]
+__all__ = ["canonicalise", "separated"]
 
 Pattern = Callable[["Node", Draft], "Match | None"]
 
@@ -55,7 +56,7 @@ EAGER: Mapping[str, tuple[Pattern, ...]] = {
 """Kernels of eager mode that a file does not show, and those of which ONNX has only parts."""
 
 
-def canonicalise(graph: ModelGraph, *, eager: bool = False) -> ModelGraph:
+def canonicalise(graph: ModelGraph, *, eager: bool = False, whole_attention: bool = False) -> ModelGraph:
     """Rewrite a model so that it has one node for each kernel that an inference runtime launches.
 
     MACs and parameters stay.
@@ -70,6 +71,9 @@ def canonicalise(graph: ModelGraph, *, eager: bool = False) -> ModelGraph:
     makes on the way are rows (``Identity``). That is knowable of a
     graph exported in an operator set that has the joint operators (23 and later), not of older ones.
 
+    ``whole_attention``: in eager mode, an attention that no fused kernel takes stays one node all the same, for a pass
+    that still changes types (``separated`` takes it apart).
+
     Raises InternalInconsistencyError where a pattern did not keep multiply-accumulates, parameters or operators without
     a rule.
     """
@@ -80,7 +84,7 @@ def canonicalise(graph: ModelGraph, *, eager: bool = False) -> ModelGraph:
         rewrite(node, draft, eager=eager)
     found = draft.graph()
     require_same(graph, found, draft.changes)
-    return found
+    return separated(found) if eager and not whole_attention else found
 
 
 def rewrite(node: Node, draft: Draft, *, eager: bool) -> None:

@@ -117,6 +117,9 @@ def strides_of(name: str, draft: Draft) -> Shape:
     if node is not None and node.op_type == "Transpose":
         inner = strides_of(node.inputs[0], draft)
         return tuple(inner[axis] for axis in node.attributes.get("perm", range(len(shape) - 1, -1, -1)))
+    if node is not None and node.op_type == "Split":
+        whole, axis = strides_of(node.inputs[0], draft), node.attributes.get("axis", 0)
+        return whole if len(whole) == len(shape) else (*whole[:axis], *whole[axis:][1:])
     if node is not None and node.op_type in ELEMENTWISE:
         like = next((name for name in node.inputs if name and draft.shape(name) == shape), None)
         return strides_of(like, draft) if like is not None else contiguous(shape)

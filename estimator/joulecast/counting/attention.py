@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,8 +47,8 @@ class Heads:
 def _attention(node: Node, graph: ModelGraph) -> Cost:
     """Count attention.
 
-    Queries are ``(batch, heads, queries, head_size)``, or ``(batch, queries, heads × head_size)`` with the head counts
-    as attributes.
+    Queries are ``(batch, heads, queries, head_size)``, with further leading axes in PyTorch, or ``(batch, queries,
+    heads × head_size)`` with the head counts as attributes.
     """
     return Cost(kind="counted", contractions=standard(node, graph).contractions())
 
@@ -62,14 +63,14 @@ def standard(node: Node, graph: ModelGraph) -> Heads:
     """Return the sizes of a standard Attention call; a key cache at position 4 lengthens the keys."""
     query, key, value = (shape_of(node, graph, position) for position in range(3))
     past = shape_of(node, graph, 4)[2] if has(node, 4) else 0
-    if len(query) == 4:
+    if len(query) >= 4:
         return Heads(
-            batch=query[0],
-            heads=query[1],
-            queries=query[2],
-            keys=key[2] + past,
-            head_size=query[3],
-            value_size=value[3],
+            batch=math.prod(query[:-3]),
+            heads=query[-3],
+            queries=query[-2],
+            keys=key[-2] + past,
+            head_size=query[-1],
+            value_size=value[-1],
         )
     heads, kv_heads = int(node.attributes["q_num_heads"]), int(node.attributes["kv_num_heads"])
     return Heads(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from joulecast.readers.module.names.reading import NamingRule, Reading, entry
@@ -11,7 +10,7 @@ from joulecast.readers.module.names.reading import NamingRule, Reading, entry
 def _attention(reading: Reading) -> None:
     """Add one attention kernel.
 
-    Operands without heads are one head; further leading dimensions are part of the batch.
+    Operands without heads are one head. Those of more than four axes keep them, which no fused kernel takes.
     """
     query = reading.given("query")
     scale = reading.value("scale")
@@ -23,7 +22,7 @@ def _attention(reading: Reading) -> None:
         attributes |= {"q_num_heads": 1, "kv_num_heads": 1}
     names = [_in_four(reading, name) for name in ("query", "key", "value")]
     mask = reading.name("attn_mask")
-    if len(query.shape) in (3, 4):
+    if len(query.shape) >= 3:
         reading.node("Attention", (*names, *((mask,) if mask else ())), reading.outputs[:1], **attributes)
         return
     flat = reading.tensor("flat", _four(reading.output.shape), reading.output.dtype)
@@ -32,9 +31,9 @@ def _attention(reading: Reading) -> None:
 
 
 def _in_four(reading: Reading, name: str) -> str:
-    """Return the operand with four dimensions, through a view where it has neither three nor four."""
+    """Return the operand with four dimensions at least, through a view where it has less than three."""
     given = reading.given(name)
-    if len(given.shape) in (3, 4):
+    if len(given.shape) >= 3:
         return given.name
     flat = reading.tensor(name, _four(given.shape), given.dtype)
     reading.node("Reshape", (given.name,), (flat,))
@@ -42,8 +41,7 @@ def _in_four(reading: Reading, name: str) -> str:
 
 
 def _four(shape: tuple[int, ...]) -> tuple[int, ...]:
-    shape = (1,) * (4 - len(shape)) + shape
-    return (math.prod(shape[:-3]), *shape[-3:])
+    return (1,) * (4 - len(shape)) + shape
 
 
 TABLE: Mapping[str, NamingRule] = {
