@@ -62,6 +62,8 @@ class LayerProfile:
       of stored values alone has none in a runtime that does so once, when it loads the model.
     - ``views``: 1 a run for a free view that eager execution still spends host time on.
     - ``scope``: module path.
+    - ``taps``: of an interpolation, the elements read that an element of the output is made of: 1 of the nearest, 2 an
+      axis if linear, 4 if cubic; 0 of any other row.
     - ``upper_bound``: its sizes depend on what a selection by content keeps, and are the largest possible.
     """
 
@@ -85,6 +87,7 @@ class LayerProfile:
     contractions: tuple[Contraction, ...] = ()
     input_shapes: tuple[Shape, ...] = ()
     output_shapes: tuple[Shape, ...] = ()
+    taps: int = 0
     upper_bound: bool = False
 
     @property

@@ -39,6 +39,7 @@ class Cost:
     - ``kernels``: launches in unfused execution (torch eager, and its CUDA graph) and in onnxruntime.
     - ``views``: 1 if eager execution only makes a view.
     - ``params``: trainable elements of an input, by position, where stored elements are packed or hold padding.
+    - ``taps``: of an interpolation, the elements read that an element of the output is made of.
     - ``attribute_params``: trainable elements that stand in the operator's attributes.
     """
 
@@ -50,6 +51,7 @@ class Cost:
     eager_kernels: int = 1
     onnxruntime_kernels: int = 1
     views: int = 0
+    taps: int = 0
 
     def kernels(self, *, loaded: bool = False) -> dict[str, int]:
         """Return launches by runtime. ``loaded``: onnxruntime has the result once it has loaded the model."""

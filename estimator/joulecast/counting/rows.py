@@ -167,6 +167,7 @@ def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerPro
         contractions=contractions,
         input_shapes=tuple(graph.tensors[n].shape or () for n in node.inputs if n),
         output_shapes=tuple(graph.tensors[n].shape or () for n in node.outputs if n),
+        taps=price.taps,
         upper_bound=not graph.upper_bounds.isdisjoint((*node.inputs, *node.outputs)),
     )
 

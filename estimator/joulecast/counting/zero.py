@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from joulecast.counting.registry import Cost, rule
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from joulecast.graph import ModelGraph, Node
 
 ZERO = Cost(kind="zero")
@@ -28,17 +30,40 @@ NegativeLogLikelihoodLoss NonMaxSuppression NonZero Not OneHot Or PRelu Pad Pow 
 RandomNormal
 RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp
 ReduceMax ReduceMean
-ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Resize ReverseSequence RoiAlign RotaryEmbedding Round Scatter
+ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu ReverseSequence RoiAlign RotaryEmbedding Round Scatter
 ScatterElements
 ScatterND Selu Shrink Sigmoid Sign SimplifiedLayerNormalization Sin Sinh Softmax SoftmaxCrossEntropyLoss Softplus
 Softsign SpaceToDepth SplitToSequence Sqrt Sub Sum
-STFT SwiGLU Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Trilu Unique Upsample Where Xor
+STFT SwiGLU Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Trilu Unique Where Xor
 """.split()
 
 
 @rule("zero", *STANDARD)
 def _zero(node: Node, graph: ModelGraph) -> Cost:
     return ZERO
+
+
+TAPS_AN_AXIS: Mapping[str, int] = {"nearest": 1, "linear": 2, "cubic": 4}
+"""Elements along an axis that an interpolated element is made of, by mode (ONNX, operator Resize)."""
+
+
+@rule("zero", "Resize", "Upsample")
+def _resize(node: Node, graph: ModelGraph) -> Cost:
+    """Count an interpolation, whose taps are the elements that each element of the output is made of.
+
+    With ``antialias``, a smaller image is made of proportionally more (torch: twice the scaled radius and one).
+    """
+    width = TAPS_AN_AXIS.get(_mode(node), 1)
+    read, written = (graph.tensors[name].shape or () for name in (node.inputs[0], node.outputs[0]))
+    scales = [before / after for before, after in zip(read, written, strict=False) if before != after and after]
+    smooth = node.attributes.get("antialias", 0) and width > 1
+    axes = (2 * math.ceil(width / 2 * scale) + 1 if smooth and scale > 1 else width for scale in scales)
+    return Cost(kind="zero", taps=math.prod(axes))
+
+
+def _mode(node: Node) -> str:
+    mode = node.attributes.get("mode", "nearest")
+    return mode.decode() if isinstance(mode, bytes) else str(mode)
 
 
 @rule("zero", *"Affine Crop DynamicSlice ImageScaler ParametricSoftplus ScaledTanh".split())

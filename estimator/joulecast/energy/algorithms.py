@@ -141,8 +141,8 @@ def _winograd(sizes: Convolved, *, tile: int, fused: bool) -> Winograd:
 KINDS = (
     "pointwise", "square", "strided", "large", "stem", "grouped", "narrow groups", "depthwise", "product",
     "wide product", "narrow product", "batched product", "attention", "recurrent", "softmax", "layer norm",
-    "batch norm", "group norm", "copy", "cast", "weights' cast", "pool", "reduction", "resize", "broadcast", "pairs",
-    "activation", "gather", "other",
+    "batch norm", "group norm", "copy", "cast", "weights' cast", "pool", "reduction", "resize", "interpolation",
+    "broadcast", "pairs", "activation", "gather", "other",
 )  # fmt: skip
 """Kinds of kernels finer than the law's families: what its coefficients have to tell apart on whole networks."""
 
@@ -152,7 +152,8 @@ _BY_NAME = {
     "InstanceNormalization": "group norm", "Identity": "copy", "Concat": "copy", "Pad": "copy", "Split": "copy",
     "Slice": "copy", "Tile": "copy", "Expand": "copy", "MaxPool": "pool", "AveragePool": "pool",
     "GlobalAveragePool": "reduction", "ReduceMean": "reduction", "ReduceSum": "reduction", "ReduceL2": "reduction",
-    "ReduceMax": "reduction", "Resize": "resize", "Gather": "gather", "GatherElements": "gather", "Add": "pairs",
+    "ReduceMax": "reduction", "Resize": "resize", "Upsample": "resize", "Gather": "gather",
+    "GatherElements": "gather", "Add": "pairs",
     "Sub": "pairs", "Mul": "pairs", "Div": "pairs", "Relu": "activation", "Gelu": "activation", "Swish": "activation",
     "HardSwish": "activation", "Sigmoid": "activation", "HardSigmoid": "activation", "Tanh": "activation",
     "Clip": "activation", "LeakyRelu": "activation", "Erf": "activation", "Exp": "activation", "Mish": "activation",
@@ -172,6 +173,8 @@ def kind_of(layer: LayerProfile) -> str:
     if layer.op_type == "Cast":
         return "weights' cast" if layer.weight_numel else "cast"
     named = _BY_NAME.get(layer.op_type)
+    if named == "resize":
+        return "interpolation" if layer.taps > 1 else named
     if named == "pairs":
         return "broadcast" if _of_two_sizes(layer.input_shapes) else named
     if named is None and layer.contractions:

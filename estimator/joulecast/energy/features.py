@@ -49,6 +49,8 @@ class Features:
     - ``bytes``, ``kernels``, ``flops``: (n,).
     - ``elements``: (n,) those that a row processes one after the other: of a depthwise convolution its MACs, of any
       other row with MACs none, of a softmax over more than ``LONGEST_ROW`` each twice.
+    - ``turns``: (n,) loads that a thread waits for one after the other, where an operator has so few threads that this
+      may decide its time; 0 of all others.
     - ``arithmetic``: (n,) position in ``ARITHMETIC``, −1 where the row carries no MACs or the law lacks the arithmetic.
     - ``family``: (n,) position in ``FAMILIES``.
     - ``priced``: (n,) False where MACs could not be priced.
@@ -60,6 +62,7 @@ class Features:
 
     bytes: Array
     elements: Array
+    turns: Array
     kernels: Array
     flops: Array
     arithmetic: Index
@@ -184,6 +187,7 @@ def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, la
     return Features(
         bytes=np.array([bytes_moved(layer, precision) for layer in layers], dtype=float),
         elements=np.array([_elements(layer, name) for layer, name in zip(layers, families, strict=True)], dtype=float),
+        turns=np.array([_turns(layer, runtime) for layer in layers], dtype=float),
         kernels=np.array([_kernels(layer, runtime) for layer in layers], dtype=float),
         flops=np.array([layer.flops for layer in layers], dtype=float),
         arithmetic=np.array(computes, dtype=np.intp),
@@ -218,7 +222,7 @@ def stack(tables: Sequence[Features]) -> Features:
     )
 
 
-_PER_ROW = ("bytes", "elements", "kernels", "flops", "arithmetic", "family", "priced", "transposed")
+_PER_ROW = ("bytes", "elements", "turns", "kernels", "flops", "arithmetic", "family", "priced", "transposed")
 _PER_CONTRACTION = ("products", "m", "n", "k", "repeats")
 
 
@@ -250,7 +254,18 @@ def _elements(layer: LayerProfile, family: str) -> float:
     if layer.macs:
         return float(layer.macs) if family == "depthwise" else 0.0
     own = max(float(layer.output_numel), layer.input_numel / 2)
-    return 2 * own if long_softmax(layer) else own
+    return 2 * own if family == "softmax" and long_softmax(layer) else own
+
+
+def _turns(layer: LayerProfile, runtime: str) -> float:
+    """Return the loads in turn of an interpolation by torch.
+
+    Its kernels have a thread for each position of the output, which goes through all images and channels (torch,
+    aten/src/ATen/native/cuda/UpSampleBilinear2d.cu and UpSampleBicubic2d.cu, ``…_out_frame``).
+    """
+    if layer.taps <= 1 or not runtime.startswith("torch") or not layer.output_shapes:
+        return 0.0
+    return layer.output_numel / max(math.prod(layer.output_shapes[0][2:]), 1)
 
 
 def _kernels(layer: LayerProfile, runtime: str) -> int:

@@ -5,7 +5,7 @@ With x = SM clock / boost clock and V²(x) = w + (1 − w)·x^q, the square of t
     contraction   t_c = repeats · α · min over tiles i × j and splits s of
                         waves · SMs · 2·i·j·(k/s + k₀·P/P_max + τ) / (P·η·φ·x·ε) + partial sums / bandwidth,
                   waves = ⌈b·⌈m/i⌉·⌈n/j⌉·s / SMs⌉, ε = (1 + g·(1/I + 1/J)) / (1 + g·(1/i + 1/j)), I × J the largest tile
-    pass          t_m = bytes / (β·ψ·bandwidth),   t_i = elements·ι / (128·SMs·clock)
+    pass          t_m = max(bytes / (β·ψ·bandwidth), turns·``WAIT_SECONDS``),   t_i = elements·ι / (128·SMs·clock)
     row           t = ‖Σ t_c, ‖t_m, t_i‖_p‖_p + tail·kernels
     row           E = (P_static + P_clock·x·V²)·t + (e_F·FLOPs + e_I·ι·elements)·V² + e_B·bytes
     network       T = max(Σ t, a·kernels + b·views + c·modules + d),
@@ -51,6 +51,9 @@ UNALIGNED = 2.0
 """Of the time of a tensor-core product whose rows do not begin at multiples of 16 bytes: loads are then of single
 elements (CUTLASS: most such kernels need 128-bit accesses; NVIDIA, Matrix Multiplication Background, section 2.2)."""
 _ALIGNED_ELEMENTS = {"fp32": 1, "tf32": 4, "fp16": 8, "bf16": 8}  # outside tensor cores any row will do
+WAIT_SECONDS = 3.4e-7
+"""For which a thread waits for a load from memory before its next one: what EfficientFormerV2's bilinear interpolations
+take in timm's benchmark on RTX 3090, 4090, 5090 and PRO 6000 Max-Q, 0.29 to 0.40 µs, nearly all of their time."""
 _CAP_STEPS = 24  # halvings of [LOWEST_CLOCK, 1]: the clock is then known to 1e-7 of boost
 _CAP_TOLERANCE = 1e-5  # of the clock and of the power that it gives, after so many halvings
 
@@ -234,7 +237,7 @@ def _slowed(rows: Features) -> Array:
 def memory_seconds(rows: Features, law: Law, chip: Chip) -> Array:
     """Return t_m of each row, (n,)."""
     share = law.memory_efficiency * _table(law.family_memory, FAMILIES, 1.0)[rows.family]
-    return rows.bytes / (share * chip.bandwidth_bytes_per_second)
+    return np.maximum(rows.bytes / (share * chip.bandwidth_bytes_per_second), rows.turns * WAIT_SECONDS)
 
 
 def _longest(one: Array, other: Array, sharpness: float) -> Array:

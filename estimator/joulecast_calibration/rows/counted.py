@@ -52,7 +52,10 @@ def row_document(row: LayerProfile) -> list[Any]:
 
 
 def _telling(row: LayerProfile) -> list[list[int]]:
-    """Return shapes that a forecast reads beyond sizes: weights stored as (k, n), and long rows of a softmax."""
+    """Return shapes that a forecast reads beyond sizes: weights stored as (k, n), long rows of a softmax, and the taps
+    of an interpolation before the shape that it writes."""
+    if row.taps > 1:
+        return [[row.taps], list(row.output_shapes[0])]
     if long_softmax(row):
         return [[row.input_shapes[0][-1]]]
     if row.op_type == "Gemm" and not transposed(row):
@@ -73,6 +76,7 @@ def layer_of(row: Sequence[Any]) -> LayerProfile:
     """Return the row that ``contents_of`` wrote as a list."""
     contractions = tuple(Contraction(**dict(zip(_CONTRACTION, product, strict=True))) for product in row[-1])
     macs = sum(product.macs for product in contractions)
+    taps, written = _interpolated(row)
     return LayerProfile(
         name=row[0],
         op_type=row[0],
@@ -81,9 +85,22 @@ def layer_of(row: Sequence[Any]) -> LayerProfile:
         macs=macs,
         kernels={_RUNTIME: row[-2]},
         contractions=contractions,
-        input_shapes=_tuples(row[-3]) or (_shapes(row) if not macs else ()),
+        input_shapes=() if taps else _tuples(row[-3]) or (_shapes(row) if not macs else ()),
+        output_shapes=written,
+        taps=taps,
         **dict(zip(_NUMBERS, row[2:-3], strict=True)),
     )
+
+
+_INTERPOLATIONS = ("Resize", "Upsample")
+
+
+def _interpolated(row: Sequence[Any]) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    """Return the taps of an interpolation and the shape that it writes; 0 and no shape of any other row."""
+    if row[0] not in _INTERPOLATIONS or not row[-3]:
+        return 0, ()
+    (taps,), written = row[-3]
+    return taps, (tuple(written),)
 
 
 def _shapes(row: Sequence[Any]) -> tuple[tuple[int, ...], ...]:

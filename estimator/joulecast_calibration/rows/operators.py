@@ -198,6 +198,7 @@ def _table(moved: Array, flops: Array, arithmetic: str, family: str, shapes: Seq
     return Features(
         bytes=moved,
         elements=np.zeros(count) if shapes else moved / _BYTES_AN_ELEMENT,
+        turns=np.zeros(count),
         kernels=np.ones(count),
         flops=flops,
         arithmetic=np.full(count, ARITHMETIC.index(arithmetic) if arithmetic else -1, dtype=np.intp),

@@ -215,3 +215,23 @@ def test_shapes_that_no_reader_lets_pass_are_refused_by_name() -> None:
 
 def test_every_rule_says_its_kind() -> None:
     assert set(known().values()) == {"counted", "zero", "free"}
+
+
+RESIZED: Mapping[str, tuple[Shape, Shape, dict[str, Any], int]] = {
+    "nearest": ((1, 8, 7, 7), (1, 8, 14, 14), {"mode": "nearest"}, 1),
+    "left out": ((1, 8, 7, 7), (1, 8, 14, 14), {}, 1),
+    "along one axis": ((1, 8, 7), (1, 8, 14), {"mode": "linear"}, 2),
+    "bilinear": ((1, 8, 7, 7), (1, 8, 14, 14), {"mode": "linear"}, 4),
+    "trilinear": ((1, 8, 3, 7, 7), (1, 8, 6, 14, 14), {"mode": "linear"}, 8),
+    "bicubic": ((1, 8, 7, 7), (1, 8, 14, 14), {"mode": b"cubic"}, 16),
+    "bicubic, half as large": ((1, 8, 14, 14), (1, 8, 7, 7), {"mode": "cubic", "antialias": 1}, 9 * 9),
+    "bilinear, larger without aliases": ((1, 8, 7, 7), (1, 8, 14, 14), {"mode": "linear", "antialias": 1}, 4),
+    "of the same size": ((1, 8, 7, 7), (1, 8, 7, 7), {"mode": "linear"}, 1),
+}
+
+
+@pytest.mark.parametrize("case", RESIZED)
+def test_an_interpolation_tells_the_elements_that_each_of_its_own_is_made_of(case: str) -> None:
+    read, written, attributes, taps = RESIZED[case]
+    row = layer("Resize", {"x": (read, "input")}, {"y": written}, **attributes)
+    assert (row.kind, row.macs, row.taps) == ("zero", 0, taps)

@@ -88,3 +88,8 @@ def test_transposes_surround_tensor_core_convolutions_of_images_that_lie_channel
     assert layout_bytes(half, channels_last=True) == 0
     assert layout_bytes(_conv(64, 64, 56), channels_last=False) == 0
     assert layout_bytes(_conv(64, 64, 56, groups=64, dtype="float16"), channels_last=False) == 0
+
+
+@pytest.mark.parametrize(("taps", "kind"), [(0, "resize"), (1, "resize"), (4, "interpolation"), (16, "interpolation")])
+def test_an_interpolation_is_another_kernel_than_the_nearest(taps: int, kind: str) -> None:
+    assert kind_of(LayerProfile(name="resize", op_type="Resize", kind="zero", taps=taps)) == kind

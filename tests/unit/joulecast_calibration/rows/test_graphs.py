@@ -7,7 +7,9 @@ import zlib
 
 import pytest
 
+from joulecast.energy.features import features
 from joulecast.errors import MeasurementError
+from joulecast.layers import LayerProfile
 from joulecast_calibration.rows.counted import contents_of
 from joulecast_calibration.rows.graphs import PackedGraph, graphs_of, packed, unpacked
 from joulecast_calibration.rows.typed import TypedRow, row_of
@@ -30,6 +32,19 @@ def test_a_graph_is_read_back_as_it_was_counted() -> None:
     assert sum(times for _, times in found) == len(rows)
     assert sum(row.macs * times for row, times in found) == sum(row.macs for row in rows)
     assert sum(row.bytes_moved * times for row, times in found) == sum(row.bytes_moved for row in rows)
+
+
+def test_an_interpolation_is_read_back_with_what_its_time_depends_on() -> None:
+    shape = (2, 8, 14, 14)
+    row = LayerProfile(
+        name="Resize", op_type="Resize", kind="zero", kernels={"torch-eager": 1}, input_numel=784, output_numel=3136,
+        float_numel=3920, bytes_moved=15680, input_shapes=((2, 8, 7, 7),), output_shapes=(shape,), taps=4,
+    )  # fmt: skip
+    ((found, times),) = unpacked(packed(contents_of([row, row])))
+    assert times == 2
+    assert (found.taps, found.output_shapes) == (4, (shape,))
+    told = [features([each], precision="default", runtime="torch-eager") for each in (row, found)]
+    assert told[0].turns.tolist() == told[1].turns.tolist() == [16]
 
 
 def test_equal_rows_of_several_graphs_are_one_object() -> None:

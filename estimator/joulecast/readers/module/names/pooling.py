@@ -28,6 +28,15 @@ def _average(reading: Reading) -> None:
     reading.node("AveragePool", (reading.name("self"),), kernel_shape=reading.value("kernel_size"))
 
 
+def _resize(mode: str, *, antialias: int = 0) -> NamingRule:
+    """Return the rule of an interpolation in one of ONNX's modes."""
+
+    def rule(reading: Reading) -> None:
+        reading.node("Resize", (reading.name("self"),), mode=mode, antialias=antialias)
+
+    return entry(rule, "self")
+
+
 TABLE: Mapping[str, NamingRule] = {
     **{f"aten._adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (2, 3)},
     **{f"aten.adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (1, 2, 3)},
@@ -37,14 +46,12 @@ TABLE: Mapping[str, NamingRule] = {
     **{f"aten.max_pool{n}d": entry(_max_pool, "self kernel_size") for n in (1, 2, 3)},
     "aten.fractional_max_pool2d": over_tensors("MaxPool"),
     "aten.max_unpool2d": over_tensors("MaxUnpool"),
-    **{
-        f"aten.{name}": over_tensors("Resize")
-        for name in (
-            "upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d"
-            " _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d"
-            " upsample_trilinear3d upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa"
-        ).split()
-    },
+    **{f"aten.upsample_nearest{n}d": _resize("nearest") for n in (1, 2, 3)},
+    **{f"aten._upsample_nearest_exact{n}d": _resize("nearest") for n in (1, 2, 3)},
+    **{f"aten.upsample_{name}": _resize("linear") for name in ("linear1d", "bilinear2d", "trilinear3d")},
+    "aten.upsample_bicubic2d": _resize("cubic"),
+    "aten._upsample_bilinear2d_aa": _resize("linear", antialias=1),
+    "aten._upsample_bicubic2d_aa": _resize("cubic", antialias=1),
     "aten.affine_grid_generator": over_tensors("AffineGrid"),
     "torchvision.roi_align.default": over_tensors("RoiAlign"),
     "aten.grid_sampler_2d": over_tensors("GridSample"),
