@@ -31,7 +31,8 @@ PRODUCT = ("batch", "m", "n", "k", "repeats")
 
 Number = int | list[int]
 Document = list[Any]
-"""Operator, dtype, kernels, repeats, ``ELEMENTS`` and the two differences, products, shapes of inputs and outputs."""
+"""Operator, dtype, kernels, repeats, ``ELEMENTS`` and the two differences, products, shapes of inputs and outputs; of
+an interpolation also its taps."""
 
 
 def documents(graph: ModelGraph) -> tuple[list[Document], int]:
@@ -46,7 +47,7 @@ def documents(graph: ModelGraph) -> tuple[list[Document], int]:
 
 def layer_of(row: Document, batch: int) -> LayerProfile:
     """Return the row that ``documents`` wrote, at ``batch``."""
-    op_type, dtype, kernels, repeats, numbers, products, inputs, outputs = row
+    op_type, dtype, kernels, repeats, numbers, products, inputs, outputs, *taps = row
     read, written, weights, unreal, wider = _sizes(numbers, batch)
     floats = read + written + weights - unreal
     contractions = tuple(Contraction(**dict(zip(PRODUCT, _sizes(one, batch), strict=True))) for one in products)
@@ -67,6 +68,7 @@ def layer_of(row: Document, batch: int) -> LayerProfile:
         float_numel=floats,
         bytes_moved=int(floats * ITEMSIZE_BYTES[dtype]) + wider,
         repeats=repeats,
+        taps=taps[0] if taps else 0,
     )
 
 
@@ -111,6 +113,7 @@ def _document(one: LayerProfile, two: LayerProfile) -> Document:
         [_products(first, second) for first, second in zip(one.contractions, two.contractions, strict=True)],
         [_shape(first, second) for first, second in zip(one.input_shapes, two.input_shapes, strict=True)],
         [_shape(first, second) for first, second in zip(one.output_shapes, two.output_shapes, strict=True)],
+        *([one.taps] if one.taps else []),
     ]
 
 

@@ -23,8 +23,9 @@ from joulecast_calibration.rows.latencies.affine import Document, frozen, layer_
 
 FILE = Path(__file__).with_name("counted.json.gz")
 
-AUTOCAST, FLOAT32 = "autocast", "float32"
-"""How a network was run: under autocast to float16, and as it is built."""
+AUTOCAST, AUTOCAST_BEFORE_2_5, FLOAT32 = "autocast", "autocast, torch < 2.5", "float32"
+"""How a network was run: under autocast to float16; the same by torch before 2.5, whose attention stays in float16
+where no fused kernel takes it; and as it is built."""
 
 Key = tuple[str, int, str]
 """Name in timm, pixels of an edge of the image, and how it was run."""

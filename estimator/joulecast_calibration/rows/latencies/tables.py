@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from joulecast_calibration.rows.latencies.store import AUTOCAST, FLOAT32, Key
+from joulecast_calibration.rows.latencies.store import AUTOCAST, AUTOCAST_BEFORE_2_5, FLOAT32, Key
 
 TIMM = "timm_latency/timm_infer_latency.csv.gz"
 DLE = "nvidia_dle_latency/convnets_pytorch.csv"
@@ -68,7 +68,18 @@ class LatencyRow:
 
     @property
     def key(self) -> Key:
-        return self.network, self.image_size, AUTOCAST if self.precision == AUTOCAST else FLOAT32
+        return self.network, self.image_size, self._how
+
+    @property
+    def _how(self) -> str:
+        if self.precision != AUTOCAST:
+            return FLOAT32
+        older = self.table == "dle" or _version(self.software) < _WIDE_ATTENTION_SINCE
+        return AUTOCAST_BEFORE_2_5 if older else AUTOCAST
+
+
+_WIDE_ATTENTION_SINCE = (2, 5)
+"""Version of torch whose attention without a fused kernel multiplies in float32 (release notes of 2.5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,11 +19,21 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from joulecast.canonical import canonicalise
+from joulecast.canonical import canonicalise, separated
 from joulecast_calibration.files import write_whole
 from joulecast_calibration.rows.latencies.affine import BATCH, documents
 from joulecast_calibration.rows.latencies.autocast import autocast
-from joulecast_calibration.rows.latencies.store import AUTOCAST, FILE, Key, Traced, write_store
+from joulecast_calibration.rows.latencies.store import (
+    AUTOCAST,
+    AUTOCAST_BEFORE_2_5,
+    FILE,
+    FLOAT32,
+    Key,
+    Store,
+    Traced,
+    store,
+    write_store,
+)
 from joulecast_calibration.rows.latencies.tables import networks_of, read_latencies
 
 if TYPE_CHECKING:
@@ -33,7 +44,9 @@ if TYPE_CHECKING:
 LIBRARIES = ("torch", "timm")
 MOST_PROCESSES = 2
 LONGEST_SECONDS = 180
-"""Time limit of one network; the slowest takes a tenth of it."""
+"""Limit of the processor time of one network; the slowest takes a tenth of it."""
+FUSED_AXES = (4,)
+"""Axes of an attention's operands that the fused kernels of torch 2.9 and before take."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,10 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not keys:
         print(f"error: {asked.data} holds no latency table of whole networks", file=sys.stderr)
         return 2
-    missing = [name for name in _shuffled({key[:2] for key in keys}) if not _place(asked.cache, *name).is_file()]
+    known = store(asked.output) if asked.only else None
+    wanted = {key[:2] for key in keys if not asked.only or re.search(asked.only, key[0])}
+    missing = [name for name in _shuffled(wanted) if not _place(asked.cache, *name).is_file()]
     for count, line in enumerate(_traced(missing, asked.cache), start=1):
         print(f"{count} of {len(missing)}: {line}", flush=True)
-    found = [_read(asked.cache, key) for key in keys]
+    found = [_read(asked.cache, key) if key[:2] in wanted or known is None else kept(known, key) for key in keys]
     write_store(found, {library: version(library) for library in LIBRARIES}, asked.output)
     absent = sum(1 for each in found if each.reason)
     print(f"{asked.output}: {len(found) - absent} networks, {absent} left out, {asked.output.stat().st_size} bytes")
@@ -57,6 +72,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with timm_latency and nvidia_dle_latency")
     parser.add_argument("--cache", type=Path, default=Path(".cache/latency-networks"), help="what was traced so far")
+    parser.add_argument("--only", metavar="PATTERN", help="networks to trace; others keep the rows that the file has")
     parser.add_argument("--output", type=Path, default=FILE, help="the file to write")
     return parser.parse_args(arguments)
 
@@ -79,16 +95,16 @@ def _prepared() -> None:
     import torch
 
     torch.set_num_threads(1)  # tracing computes nothing, and the other process has the other core
-    signal.signal(signal.SIGALRM, _late)
+    signal.signal(signal.SIGVTALRM, _late)  # of processor time: other programs may have the cores
 
 
 def _late(*_: Any) -> None:
-    raise TimeoutError(f"took longer than {LONGEST_SECONDS} s")
+    raise TimeoutError(f"took longer than {LONGEST_SECONDS} s of processor time")
 
 
 def _trace(name: str, image_size: int, cache: Path) -> str:
     """Trace one network and keep its rows, or the reason why it has none; return a line that says which."""
-    signal.alarm(LONGEST_SECONDS)
+    signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST_SECONDS)
     try:
         found: dict[str, Any] = contents_of(*graph_of_network(name, image_size))
         told = "traced"
@@ -96,7 +112,7 @@ def _trace(name: str, image_size: int, cache: Path) -> str:
         told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         found = {"reason": told}
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     write_whole(_place(cache, name, image_size), json.dumps(found, separators=(",", ":")))
     return f"{name} {image_size}: {told}"
 
@@ -131,18 +147,30 @@ def built(name: str, **settings: Any) -> nn.Module:
 
 def contents_of(graph: ModelGraph, module_calls: int) -> dict[str, Any]:
     """Return the rows of ``graph`` as it is and under autocast, as JSON values."""
-    canonical = canonicalise(graph, eager=True)
-    as_built, views = documents(canonical)
+    canonical = canonicalise(graph, eager=True, whole_attention=True)
+    mixed = autocast(canonical)
+    as_built, views = documents(separated(canonical, fused_axes=FUSED_AXES))
     return {
         "views": views,
         "module_calls": module_calls,
-        "float32": as_built,
-        AUTOCAST: documents(autocast(canonical))[0],
+        FLOAT32: as_built,
+        AUTOCAST: documents(separated(mixed, fused_axes=FUSED_AXES))[0],
+        AUTOCAST_BEFORE_2_5: documents(separated(mixed, fused_axes=FUSED_AXES, as_before_torch_2_5=True))[0],
     }
 
 
 def _place(cache: Path, name: str, image_size: int) -> Path:
     return cache / f"{name}-{image_size}.json"
+
+
+def kept(known: Store, key: Key) -> Traced:
+    """Return the network as it is in the file ``known``: for torch before 2.5 as after it, unless it says otherwise."""
+    present = key if key in known.networks or key in known.absent else (*key[:2], AUTOCAST)
+    if present not in known.networks:
+        return Traced(key=key, reason=known.absent[present])
+    network = known.networks[present]
+    rows = [known.rows[place] for place, times in network.rows for _ in range(times)]
+    return Traced(key=key, documents=rows, views=network.views, module_calls=network.module_calls)
 
 
 def _read(cache: Path, key: Key) -> Traced:
