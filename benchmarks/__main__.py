@@ -1,5 +1,5 @@
-"""``python -m benchmarks [walk] [profiling] [tracing] [fitting] [images] [serving] [cluster] [hub] [scale]``: run,
-and write each table into docs/performance.md.
+"""``python -m benchmarks [NAME …]``: run all of ``SECTIONS`` or those named, and write each table into
+docs/performance.md.
 
 A table stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``; what is around it is written by hand.
 """
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-SECTIONS = ("walk", "profiling", "tracing", "fitting", "images", "serving", "cluster", "hub", "scale")
+SECTIONS = ("walk", "profiling", "tracing", "fitting", "forecasting", "images", "serving", "cluster", "hub", "scale")
 
 
 def stamp() -> str:

@@ -153,7 +153,10 @@ def _narrow(layer: LayerProfile) -> bool:
 
 def _broadcasts(layer: LayerProfile) -> bool:
     """Decide whether the row reads two operands of different sizes that are not scalars."""
-    return len({math.prod(shape) for shape in layer.input_shapes} - {1}) > 1
+    shapes = layer.input_shapes
+    if all(shape == shapes[0] for shape in shapes[1:]):  # as of most rows
+        return False
+    return len({math.prod(shape) for shape in shapes} - {1}) > 1
 
 
 def bytes_moved(layer: LayerProfile, precision: str) -> float:

@@ -34,7 +34,6 @@ from joulecast.energy.model import LayerEnergy, Origin
 from joulecast.energy.profile import AcceleratorProfile, Host, Law
 from joulecast.errors import NotCalibratedError
 from joulecast.layers import LayerProfile
-from joulecast.units import Joules, Seconds
 
 LOWEST_CLOCK = 0.15
 """Lowest clock of the law, as a share of boost: 210 of 1410 MHz, the idle clock of an A100 (its nvidia-smi -q -d
@@ -363,32 +362,19 @@ def layer_energies(
     rows: Sequence[LayerProfile], table: Features, spent: Busy, profile: AcceleratorProfile
 ) -> tuple[LayerEnergy, ...]:
     """Return one ``LayerEnergy`` a row, with the origin of the joules that price it."""
-    seconds: list[Seconds] = spent.seconds.tolist()
-    causes: list[list[Joules]] = [
-        values.tolist() for values in (spent.static_joules, spent.compute_joules, spent.memory_joules)
-    ]
-    columns = zip(
-        rows,
-        seconds,
-        *causes,
-        table.arithmetic.tolist(),
-        table.priced.tolist(),
-        strict=True,
-    )
     origin = cache(partial(row_origin, profile))
-    return tuple(
-        LayerEnergy(
-            name=row.name,
-            op_type=row.op_type,
-            scope=row.scope,
-            seconds=own,
-            static_joules=static,
-            compute_joules=compute,
-            memory_joules=memory,
-            origin=origin(row.op_type, ARITHMETIC[arithmetic] if arithmetic >= 0 else ""),
-            priced=priced,
-        )
-        for row, own, static, compute, memory, arithmetic, priced in columns
+    names = (*ARITHMETIC, "")  # the last one, at -1, is that of rows without MACs
+    op_types = [row.op_type for row in rows]
+    return LayerEnergy.of_columns(
+        name=[row.name for row in rows],
+        op_type=op_types,
+        scope=[row.scope for row in rows],
+        seconds=spent.seconds.tolist(),
+        static_joules=spent.static_joules.tolist(),
+        compute_joules=spent.compute_joules.tolist(),
+        memory_joules=spent.memory_joules.tolist(),
+        origin=list(map(origin, op_types, [names[place] for place in table.arithmetic.tolist()])),
+        priced=table.priced.tolist(),
     )
 
 
