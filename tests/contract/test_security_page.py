@@ -26,6 +26,8 @@ def test_a_promise_is_held_by_a_test_that_exists(file: str, test: str) -> None:
 
 
 def test_every_promise_names_one() -> None:
-    rows = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
+    rows = [
+        line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith(("| promise |", "| who |"))
+    ]
     assert len(rows) > 20
     assert all("::test_" in row for row in rows)
