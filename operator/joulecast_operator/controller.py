@@ -40,7 +40,7 @@ from joulecast_operator.index.index import Index
 from joulecast_operator.metrics.certificates import show_certificate
 from joulecast_operator.metrics.collector import EstimateCollector
 from joulecast_operator.metrics.estimates import shown
-from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_index, show_queue
+from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_contested, show_index, show_queue
 from joulecast_operator.metrics.registry import registry_with
 from joulecast_operator.metrics.work import show_isolation
 from joulecast_operator.serving.health import Health
@@ -136,6 +136,7 @@ class Controller:
             namespaces=settings.namespaces,
             status_only=settings.status_only,
         )
+        show_contested(self.registry, self.workloads.contested.__len__)
         self.calibrations = Calibrations(
             index=self.index,
             cluster=self.cluster,

@@ -40,7 +40,7 @@ from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.metrics.certificates import show_certificate
 from joulecast_operator.metrics.collector import EstimateCollector
 from joulecast_operator.metrics.estimates import shown
-from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_index, show_queue
+from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_contested, show_index, show_queue
 from joulecast_operator.metrics.registry import registry_with
 from joulecast_operator.metrics.work import show_isolation
 from joulecast_operator.settings import Settings
@@ -55,6 +55,7 @@ async def main():
     registry = registry_with(EstimateCollector(index), refused_writes(), *work)
     show_isolation(registry, await isolation.checked())
     show_queue(registry, lambda: 3, lambda: 0.5)
+    show_contested(registry, lambda: 0)
     show_index(registry, index.behind_seconds)
     show_certificate(registry, lambda: 0.0)
     reconciles = Reconciles(registry)

@@ -21,8 +21,8 @@ from joulecast_operator.api.conditions import (
     timestamp,
 )
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, EVENTS, Kind
-from joulecast_operator.api.objects import Key, Resource, Scope
-from joulecast_operator.cluster.client import ApiError, Cluster
+from joulecast_operator.api.objects import Key, Resource, Scope, mapping, mappings
+from joulecast_operator.cluster.client import FIELD_MANAGER, ApiError, Cluster
 from joulecast_operator.cluster.refusals import Refusals
 from joulecast_operator.cluster.scopes import watched
 from joulecast_operator.index.index import Index
@@ -115,8 +115,10 @@ class Writer:
         self._refusals.note(kind, resource, error)
         return written
 
-    async def annotations(self, deployment: Resource, desired: Mapping[str, str], changes: Changes) -> None:
-        """Make ``desired`` the output annotations of ``deployment``.
+    async def annotations(
+        self, deployment: Resource, desired: Mapping[str, str], changes: Changes
+    ) -> dict[str, str] | None:
+        """Make ``desired`` the output annotations of ``deployment``; return those of the answer, None if refused.
 
         Values are set by server-side apply. Keys are removed by a merge patch, because applying a smaller set would
         keep those that the webhook wrote, which belong to no field manager.
@@ -126,15 +128,29 @@ class Writer:
         identity = {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
         kept = {"apiVersion": DEPLOYMENTS.api_version, "kind": DEPLOYMENTS.kind}
         removed = {key: None for key, value in changes.items() if value is None}
+        answer: Resource = {}
         try:
             if any(value is not None for value in changes.values()):
                 body = kept | {"metadata": identity | {"annotations": dict(desired)}}
-                self._index.refresh(DEPLOYMENTS, await self._cluster.apply(path, body))
+                answer = await self._cluster.apply(path, body)
+                self._index.refresh(DEPLOYMENTS, answer)
             if removed:
                 body = {"metadata": {"uid": metadata["uid"], "annotations": removed}}
-                self._index.refresh(DEPLOYMENTS, await self._cluster.merge_patch(path, body))
+                answer = await self._cluster.merge_patch(path, body)
+                self._index.refresh(DEPLOYMENTS, answer)
         except ApiError as error:
             await self._refused(DEPLOYMENTS, deployment, "Annotations", error)
+            return None
+        return annotations_of(answer)
+
+    async def last_other_writer(self, deployment: Resource) -> str | None:
+        """Return the field manager that last wrote to ``deployment``, other than joulecast; None if that is unknown."""
+        metadata = deployment["metadata"]
+        try:
+            found = await self._cluster.get(DEPLOYMENTS.path(metadata["namespace"], metadata["name"]))
+        except ApiError:
+            return None
+        return _last_other_manager(found)
 
     async def acknowledge_rest(self, own: Resource, until: str) -> None:
         """Write on joulecast's ``own`` Deployment that no annotation is written any more until the time ``until``."""
@@ -203,6 +219,17 @@ class Writer:
             await self._cluster.create(EVENTS.path(namespace), body)
         except ApiError as error:
             log.info("an event could not be posted", extra={"object": metadata["name"], "reason": error.reason})
+
+
+def _last_other_manager(resource: Resource) -> str | None:
+    """Return the name in the newest entry of ``managedFields`` that is neither joulecast's nor about the status."""
+    entries = [
+        entry
+        for entry in mappings(mapping(resource.get("metadata")).get("managedFields"))
+        if entry.get("manager") and entry["manager"] != FIELD_MANAGER and not entry.get("subresource")
+    ]
+    newest = max(entries, key=lambda entry: str(entry.get("time") or ""), default=None)
+    return bounds.text(str(newest["manager"])) if newest else None
 
 
 async def null_outputs(cluster: Cluster, own: Key | None, namespaces: Collection[str] = ()) -> int:

@@ -23,6 +23,7 @@ from joulecast_operator.api.conditions import EventToPost
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, MANAGED_BY_LABEL, MANAGER
 from joulecast_operator.api.objects import Key, Resource, mapping
 from joulecast_operator.cluster.writer import Writer
+from joulecast_operator.controllers.contested import Contested, undone_event
 from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
 from joulecast_operator.index.index import Index
 from joulecast_operator.index.slim import model_of
@@ -75,6 +76,7 @@ class Workloads:
         self._own = own
         self._writing: set[Key] = set()
         self._told: dict[Key, tuple[str, str]] = {}
+        self.contested = Contested()
 
     def remember_reasons(self) -> None:
         """Remember the reasons that Deployments have already, so that a restart does not repeat their events.
@@ -95,6 +97,7 @@ class Workloads:
         deployment = self._index.resource(key)
         if deployment is None:
             self._told.pop(key, None)
+            self.contested.forget(key)
             await self._remove_made(key)
             return
         if self._namespaces and key.namespace not in self._namespaces:
@@ -127,7 +130,11 @@ class Workloads:
             return
         desired = verdict.outputs if verdict and allowed else {}
         changes = merge(annotations_of(deployment), desired)
-        if changes:
+        if not changes:
+            self.contested.stands(key)
+        elif self.contested.must_wait(key, deployment, desired):
+            await self._tell_undone(key, deployment)
+        else:
             await self._write(key, deployment, desired, changes)
 
     async def _tell(self, key: Key, deployment: Resource, verdict: Verdict | None) -> None:
@@ -194,10 +201,18 @@ class Workloads:
     async def _write(self, key: Key, deployment: Resource, desired: Outputs, changes: Changes) -> None:
         self._writing.add(key)
         try:
-            await self._writer.annotations(deployment, desired, changes)
-            self._outcome_log.annotated(deployment, changes)
+            stored = await self._writer.annotations(deployment, desired, changes)
         finally:
             self._writing.discard(key)
+        if stored is not None:
+            self._outcome_log.annotated(deployment, changes)
+            self.contested.wrote(key, deployment, desired, stored=not merge(stored, desired))
+
+    async def _tell_undone(self, key: Key, deployment: Resource) -> None:
+        """Post an event once that somebody undoes the annotations, and who that may be."""
+        if self.contested.untold(key):
+            event = undone_event(await self._writer.last_other_writer(deployment))
+            await self._writer.event(DEPLOYMENTS, deployment, event)
 
     async def _rest(self, key: Key, deployment: Resource) -> None:
         """Confirm on joulecast's own Deployment that no write of annotations is under way any more."""

@@ -56,7 +56,13 @@ INDEX_BEHIND: Final = Metric(
     text="For how long the process has known that a watch of its misses changes, in seconds; 0 if none does.",
     process="each",
 )
-OPERATOR: Final = (QUEUE_DEPTH, QUEUE_AGE, RECONCILE_DURATION, RECONCILE_ERRORS, INDEX_BEHIND)
+CONTESTED: Final = Metric(
+    name="joulecast_contested_deployments",
+    kind="gauge",
+    labels=(),
+    text="Number of Deployments whose annotations somebody else undoes after each write (the event AnnotationsUndone).",
+)
+OPERATOR: Final = (QUEUE_DEPTH, QUEUE_AGE, RECONCILE_DURATION, RECONCILE_ERRORS, INDEX_BEHIND, CONTESTED)
 
 # from a reconcile that changes nothing, over 1 s, after which an estimate is shown as pending, to retried requests
 _DURATION_BUCKETS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
@@ -90,6 +96,11 @@ def show_queue(registry: CollectorRegistry, depth: Callable[[], float], age_seco
     """Serve the number of queued objects and the age of the oldest at scrape time."""
     QUEUE_DEPTH.gauge(registry).set_function(depth)
     QUEUE_AGE.gauge(registry).set_function(age_seconds)
+
+
+def show_contested(registry: CollectorRegistry, deployments: Callable[[], float]) -> None:
+    """Serve at scrape time the number of Deployments whose annotations are undone."""
+    CONTESTED.gauge(registry).set_function(deployments)
 
 
 def show_index(registry: CollectorRegistry, behind_seconds: Callable[[], float]) -> None:

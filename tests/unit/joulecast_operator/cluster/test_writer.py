@@ -32,6 +32,7 @@ class Server:
         self.statuses: list[Mapping[str, Any]] = []
         self.events: list[Mapping[str, Any]] = []
         self.writes = 0
+        self.stored: dict[str, Any] = {}
         self.index = Index()
         self.counted: list[str] = []
         self.writer = Writer(self, self.index, count=self.counted.append)  # type: ignore[arg-type]
@@ -44,6 +45,10 @@ class Server:
     async def apply(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         self._take(path, body)
         return dict(body)
+
+    async def get(self, path: str) -> dict[str, Any]:
+        self._take(path, {})
+        return self.stored
 
     async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         if path.endswith("/events"):
@@ -151,3 +156,27 @@ def test_an_object_whose_namespace_goes_is_no_refusal() -> None:
     server = Server(lambda *_: ApiError(403, "Forbidden", message))
     asyncio.run(server.writer.create_estimate(made_for(DEPLOYMENT)))
     assert server.events == []
+
+
+def test_a_write_of_annotations_returns_what_the_server_has_stored() -> None:
+    server = Server(lambda *_: None)
+    ready = {"joulecast.dev/state": "Ready"}
+    assert asyncio.run(server.writer.annotations(DEPLOYMENT, ready, dict(ready))) == ready
+    refusing = Server(lambda *_: INVALID)
+    assert asyncio.run(refusing.writer.annotations(DEPLOYMENT, ready, dict(ready))) is None
+
+
+def test_the_last_other_writer_is_neither_joulecast_nor_who_writes_the_status() -> None:
+    entries = [
+        {"manager": "helm", "operation": "Update", "time": "2026-01-01T00:00:00Z"},
+        {"manager": "argocd-controller", "operation": "Apply", "time": "2026-01-02T00:00:00Z"},
+        {"manager": "joulecast-controller", "operation": "Apply", "time": "2026-01-03T00:00:00Z"},
+        {"manager": "kube", "operation": "Update", "time": "2026-01-04T00:00:00Z", "subresource": "status"},
+    ]
+    server = Server(lambda *_: None)
+    server.stored = {"metadata": {"managedFields": entries}}
+    assert asyncio.run(server.writer.last_other_writer(DEPLOYMENT)) == "argocd-controller"
+    server.stored = {"metadata": {}}
+    assert asyncio.run(server.writer.last_other_writer(DEPLOYMENT)) is None
+    server.refuse = lambda *_: ApiError(403, "Forbidden", "no")
+    assert asyncio.run(server.writer.last_other_writer(DEPLOYMENT)) is None

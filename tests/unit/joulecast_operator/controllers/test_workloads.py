@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from joulecast_operator.api.annotations import Changes
 from joulecast_operator.api.conditions import EventToPost, Waiting
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, NAMESPACES
 from joulecast_operator.api.objects import Key
+from joulecast_operator.controllers.contested import FREE_REWRITES
 from joulecast_operator.controllers.workloads import Workloads, made_for
 from joulecast_operator.estimates.outcomes import Failure
 from joulecast_operator.estimates.status import EstimateState, desired_status
@@ -30,6 +31,7 @@ class World:
         self.versions = 0
         self.landing = asyncio.Event()
         self.log: list[str] = []
+        self.stored: Callable[[dict[str, str]], dict[str, str] | None] = lambda desired: desired
         self.workloads = Workloads(index=self.index, writer=self, own=OWN, **options)  # type: ignore[arg-type]
         self.label("shop", "1")
         self.answer(forecast())
@@ -55,11 +57,17 @@ class World:
         known["status"] = desired_status(known, result, request=REQUEST, now=datetime.now(UTC))
         self.index.put(ESTIMATES, known)
 
-    async def annotations(self, deployment: Mapping[str, Any], desired: Mapping[str, str], changes: Changes) -> None:
+    async def annotations(
+        self, deployment: Mapping[str, Any], desired: Mapping[str, str], changes: Changes
+    ) -> dict[str, str] | None:
         self.changes = changes
         self.log.append("begun")
         await self.landing.wait()
         self.log.append("landed")
+        return self.stored(dict(desired))
+
+    async def last_other_writer(self, _: object) -> str:
+        return "argocd-controller"
 
     async def event(self, _: object, deployment: Mapping[str, Any], event: EventToPost) -> None:
         self.log.append(f"{event.kind} {event.reason} on {deployment['metadata']['name']}: {event.message}")
@@ -224,3 +232,45 @@ def test_a_restart_repeats_no_event_where_nothing_is_annotated() -> None:
 
     (estimated,) = asyncio.run(play())
     assert estimated.startswith("Normal Estimated on server: ")
+
+
+def test_annotations_that_somebody_undoes_are_written_a_few_times_and_then_told_once() -> None:
+    async def play() -> list[str]:
+        world = World()
+        world.landing.set()
+        for _ in range(20):  # the index never shows what was written, as if somebody undid it each time
+            await world.workloads.reconcile(SERVED)
+        assert len(world.workloads.contested) == 1
+        return world.log
+
+    log = asyncio.run(play())
+    assert log.count("landed") == 1 + FREE_REWRITES
+    (said,) = [line for line in log if "AnnotationsUndone" in line]
+    assert said.startswith("Warning AnnotationsUndone on server: joulecast's annotations are undone after each write")
+    assert '"argocd-controller"' in said
+
+
+def test_a_write_that_a_webhook_strips_is_not_repeated_at_once() -> None:
+    async def play() -> list[str]:
+        world = World()
+        world.landing.set()
+        world.stored = lambda _: {}
+        for _ in range(5):
+            await world.workloads.reconcile(SERVED)
+        return world.log
+
+    assert asyncio.run(play()).count("landed") == 1
+
+
+def test_a_refused_write_counts_as_none() -> None:
+    async def play() -> list[str]:
+        world = World()
+        world.landing.set()
+        world.stored = lambda _: None
+        for _ in range(5):
+            await world.workloads.reconcile(SERVED)
+        return world.log
+
+    log = asyncio.run(play())
+    assert log.count("landed") == 5, "the API server's refusals are told and spaced elsewhere"
+    assert not [line for line in log if "AnnotationsUndone" in line]

@@ -29,6 +29,7 @@ def test_every_declared_metric_is_served_and_no_other(tmp_path: Path) -> None:
     reconciles.Reconciles(registry)
     reconciles.show_queue(registry, lambda: 0, lambda: 0.0)
     reconciles.show_index(registry, lambda: 0.0)
+    reconciles.show_contested(registry, lambda: 0)
     for collector in Forecaster(Settings(cache_dir=tmp_path)).collectors:
         registry.register(collector)
     profile = {"spec": {"product": H200}, "status": {"heldOutError": 0.1}}

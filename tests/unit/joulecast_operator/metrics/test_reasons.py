@@ -12,10 +12,11 @@ from joulecast import errors
 from joulecast_operator.metrics.reasons import REASONS
 
 NO_FAILURES = {
-    "AcceleratorNotEstimated", "AnotherCalibration", "AsMeasured", "BatchSizeNotEstimated", "Better",
-    "ConcurrencyNotEstimated", "Estimating", "InputTokensNotEstimated", "InvalidRow", "JobGoing", "NoAccelerator",
-    "NoNode", "NotBetter", "OutputTokensNotEstimated", "PhaseNotEstimated", "PrecisionNotEstimated", "ProfileChanged",
-    "Queued", "RuntimeNotEstimated", "Scheduled", "Starting", "Suspended", "TensorParallelNotEstimated",
+    "AcceleratorNotEstimated", "AnnotationsUndone", "AnotherCalibration", "AsMeasured", "BatchSizeNotEstimated",
+    "Better", "ConcurrencyNotEstimated", "Estimating", "InputTokensNotEstimated", "InvalidRow", "JobGoing",
+    "NoAccelerator", "NoNode", "NotBetter", "OutputTokensNotEstimated", "PhaseNotEstimated", "PrecisionNotEstimated",
+    "ProfileChanged", "Queued", "RuntimeNotEstimated", "Scheduled", "Starting", "Suspended",
+    "TensorParallelNotEstimated",
 }  # fmt: skip
 """Reasons of what waits, runs, went well, or stands on a Deployment alone."""
 
