@@ -30,7 +30,7 @@ demo-stop:  ## end what `make demo KEEP=1` left running
 venv: python  ## fill .venv with everything: then .venv/bin/joulecast works
 	@$(ENVIRONMENT) all
 
-tools: python  ## find or build etcd, Kubernetes, Helm 4 and 3, OCI registries, Prometheus and an S3 gateway
+tools: python  ## find or build etcd, Kubernetes, Helm 4 and 3, OCI registries, Prometheus, an S3 gateway and the diffs of Flux and Argo CD
 	@$(TOOLS)
 
 test: venv tools  ## unit, contract and cluster tests; ARGS="-k words" chooses

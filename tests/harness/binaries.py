@@ -1,7 +1,7 @@
 """Finds or builds the real programs: `python3 -m tests.harness.binaries [PROGRAM …]`. Standard library only.
 
 A program is looked for in `KUBEBUILDER_ASSETS` first, each by itself, then in the cache outside the tree, whose key is
-the Go module (go.mod and go.sum), Go's version and the platform; what is found nowhere is built there.
+the Go module (go.mod, go.sum and its own sources), Go's version and the platform; what is found nowhere is built there.
 """
 
 import argparse
@@ -125,7 +125,14 @@ NODE = GoModule(
     ),
     versions={"github.com/containerd/containerd/v2/version.Version": "github.com/containerd/containerd/v2"},
 )
-MODULES = (KUBERNETES, PROMETHEUS, VERSITYGW, SMALL_REGISTRY, HELM_3, NODE)
+GITOPS = GoModule(
+    title="the diffs of Flux and Argo CD",
+    directory=ROOT / "tests" / "tools" / "gitops",
+    programs=("gitops-diff",),
+    versions={},
+    renamed={"gitops": "gitops-diff"},
+)
+MODULES = (KUBERNETES, PROMETHEUS, VERSITYGW, SMALL_REGISTRY, HELM_3, GITOPS, NODE)
 NODE_PROGRAMS = ("kubelet", "kube-proxy", *NODE.programs)  # which `make e2e` alone needs
 PROGRAMS = tuple(name for module in MODULES for name in module.programs if name not in NODE_PROGRAMS)
 
@@ -172,8 +179,8 @@ def _find(name: str) -> Path | None:
 
 def _cached(module: GoModule) -> Path:
     digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum"):
-        digest.update((module.directory / name).read_bytes())
+    for path in (module.directory / "go.mod", module.directory / "go.sum", *sorted(module.directory.glob("*.go"))):
+        digest.update(path.read_bytes())
     digest.update(f"{_go_version()} {platform.system()} {platform.machine()} {module.tags}".encode())
     return cache_directory() / "tools" / digest.hexdigest()[:16] / "bin"
 
