@@ -11,6 +11,7 @@ import pytest
 from tests.e2e import images
 from tests.e2e.__main__ import DIRECTORY
 from tests.e2e.cluster import Cluster, with_gpus
+from tests.harness.node.containerd import PAUSE
 from tests.harness.node.node import Node
 
 
@@ -22,7 +23,7 @@ def cluster() -> Iterator[Cluster]:
     layouts = directory / "images"
     node = Node(directory)
     try:
-        node.start(images.layout(layouts, images.PAUSE))
+        node.start(images.layout(layouts, PAUSE))
         node.containerd.load(images.layout(layouts, images.ENGINE), images.ENGINE)
         with_gpus(node.plane)
         yield Cluster(node=node, layouts=layouts)

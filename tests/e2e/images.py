@@ -13,6 +13,7 @@ from examples.demo import models
 from tests import checkpoints, wheels
 from tests.harness import binaries
 from tests.harness.environment import ROOT
+from tests.harness.node.containerd import PAUSE
 from tests.harness.steps import run_step
 from tests.images import build as image
 from tests.images import write_layout
@@ -20,7 +21,6 @@ from tests.images import write_layout
 DOCKERFILE = ROOT / "tests" / "e2e" / "Dockerfile"  # of the calibration's
 OPERATOR = "joulecast:e2e"
 CALIBRATION = "joulecast-calibration:e2e"
-PAUSE = "pause"
 # of the extra `fit`, beside what the image has
 FITTING = ("joblib", "narwhals", "scikit-learn", "scipy", "threadpoolctl")
 ENGINE = "docker.io/vllm/vllm-openai:v0.11.0"  # as examples/deployment-vllm.yaml names it
@@ -102,4 +102,4 @@ def _buildah(*arguments: str) -> str:
 def _write(directory: Path, reference: str, files: dict[str, bytes], entrypoint: str = "") -> None:
     folder = layout(directory, reference)
     shutil.rmtree(folder, ignore_errors=True)
-    write_layout(image([files], entrypoint=[entrypoint] if entrypoint else []), folder)
+    write_layout(image([files], entrypoint=[entrypoint] if entrypoint else []), folder, reference.rpartition(":")[2])

@@ -66,9 +66,9 @@ class Containerd:
         (folder / "hosts.toml").write_text(f'server = "http://{registry}"\n')
 
     def load(self, layout: Path, name: str) -> None:
-        """Import the image of an OCI layout folder under `name`. Raises `CalledProcessError`."""
+        """Import the image of an OCI layout folder, which has the tag of `name`. Raises `CalledProcessError`."""
         archive = shutil.make_archive(str(self.directory / layout.name), "tar", layout)
-        self._ctr("-n", "k8s.io", "image", "import", "--index-name", name, archive).check_returncode()
+        self._ctr("-n", "k8s.io", "image", "import", "--base-name", name.rpartition(":")[0], archive).check_returncode()
 
     def _ctr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(binaries.program("ctr")), "--address", str(SOCKET), *arguments]
