@@ -34,9 +34,9 @@ def kubelet(plane: ControlPlane, directory: Path) -> Process:
         "hostname-override": NODE,
         "node-ip": network.ADDRESS,
     }
-    argv = [binaries.program("kubelet"), *(f"--{name}={value}" for name, value in flags.items())]
+    options = [f"--{name}={value}" for name, value in flags.items()]
     ready = lambda: http.answers(f"http://127.0.0.1:{health}/healthz")  # noqa: E731
-    return Process("kubelet", argv, directory=directory, is_ready=ready)
+    return Process("kubelet", [binaries.program("kubelet"), *options], directory=directory, is_ready=ready)
 
 
 def kube_proxy(plane: ControlPlane, directory: Path) -> Process:
@@ -54,9 +54,9 @@ def kube_proxy(plane: ControlPlane, directory: Path) -> Process:
         "healthz-bind-address": f"127.0.0.1:{health}",
         "conntrack-max-per-core": 0,  # leaves the machine's limit alone
     }
-    argv = [binaries.program("kube-proxy"), *(f"--{name}={value}" for name, value in flags.items())]
+    options = [f"--{name}={value}" for name, value in flags.items()]
     ready = lambda: http.answers(f"http://127.0.0.1:{health}/healthz")  # noqa: E731
-    return Process("kube-proxy", argv, directory=directory, is_ready=ready)
+    return Process("kube-proxy", [binaries.program("kube-proxy"), *options], directory=directory, is_ready=ready)
 
 
 def _configuration(plane: ControlPlane, directory: Path, health: int) -> dict[str, Any]:
