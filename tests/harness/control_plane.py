@@ -307,6 +307,7 @@ class ControlPlane:
             "cluster-signing-key-file": self.authority.files.key,
             "kube-api-qps": 200,  # its default of 20 makes a test of a thousand Deployments wait for minutes
             "kube-api-burst": 400,
+            "node-monitor-grace-period": "1h",  # nodes that a test makes have no kubelet that reports them
         }
         if self._pod_network:
             flags |= {"allocate-node-cidrs": "true", "cluster-cidr": self._pod_network}
