@@ -36,7 +36,7 @@ KERNEL_SETTINGS = {
 }
 # Of all pods together. By default they would weigh as much as one process of the machine (v1) or as any other cgroup
 # (v2): on a busy machine pods would not start within their probes' time.
-CPU_WEIGHTS = {"cpu.shares": 8 * 1024, "cpu.weight": 8 * 100}
+CPU_WEIGHTS = {"cpu.shares": 4 * 1024, "cpu.weight": 4 * 100}
 # without it, a killed parent would leave all of them behind
 TIED = ("setpriv", "--pdeathsig", "KILL")
 UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
