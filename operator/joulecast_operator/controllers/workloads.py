@@ -74,6 +74,7 @@ class Workloads:
         self._index = index
         self._writer = writer
         self._own = own
+        self._asking: Resource | None = None  # the controller's own Deployment as it was seen last
         self._writing: set[Key] = set()
         self._told: dict[Key, tuple[str, str]] = {}
         self.contested = Contested()
@@ -224,8 +225,9 @@ class Workloads:
         await self._writer.acknowledge_rest(deployment, notes[REST_UNTIL])
 
     def _stopped(self) -> bool:
-        own = self._index.resource(self._own) if self._own else None
-        return own is not None and discovery.resting(own, datetime.now(UTC))
+        """Tell whether to write nothing; an uninstall deletes the controller's Deployment before its pod ends."""
+        self._asking = (self._index.resource(self._own) if self._own else None) or self._asking
+        return self._asking is not None and discovery.resting(self._asking, datetime.now(UTC))
 
 
 def made_for(deployment: Resource) -> dict[str, Any]:

@@ -111,6 +111,22 @@ def test_work_goes_on_after_the_time() -> None:
     assert asyncio.run(play()) == ["begun", "landed"]
 
 
+def test_rest_goes_on_while_an_uninstall_has_deleted_the_controllers_own_deployment() -> None:
+    until = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+
+    async def play() -> list[str]:
+        world = World()
+        world.landing.set()
+        world.put(OWN, "2", rest_until=until)
+        await world.workloads.reconcile(OWN)
+        world.index.drop(OWN)
+        await world.workloads.reconcile(OWN)
+        await world.workloads.reconcile(SERVED)
+        return world.log
+
+    assert asyncio.run(play()) == [until], "annotations that the uninstall has taken off are written again"
+
+
 ABSENT = Failure(stage="resolve", reason="NotFound", message="there is no such tag", transient=False)
 AWAY = Failure(stage="resolve", reason="RegistryUnavailable", message="it is away", transient=True)
 
