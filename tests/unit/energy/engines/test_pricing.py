@@ -156,7 +156,8 @@ def test_an_rtx_pro_6000_has_seconds_of_its_own_and_joules_of_its_data_sheet() -
     assert engine.card_of(max_q.product, max_q.architecture) is engine.generations["Blackwell GB20x"]
     for rows in (decoding(4), decoding(4, storage=FP8_BLOCKS), filling(2048)):
         fast, slow = (price_pass(rows, each) for each in (server, max_q))
-        assert {layer.origin for layer in fast.layers} == {layer.origin for layer in slow.layers} == {"datasheet"}
+        assert {layer.origin for layer in fast.layers} == {"datasheet"}
+        assert {layer.origin for layer in slow.layers} == {"transferred"}  # eager networks were timed on it
         assert fast.power_watts <= server.power_limit_watts and slow.power_watts <= max_q.power_limit_watts
 
 

@@ -27,7 +27,7 @@ from joulecast_calibration.fit.across.transfer import fitted_seconds
 from joulecast_calibration.fit.cards import HOST
 from joulecast_calibration.fit.shared import sheet_of
 from joulecast_calibration.rows.latencies.lineage import lineage_of
-from joulecast_calibration.rows.latencies.store import AUTOCAST, store
+from joulecast_calibration.rows.latencies.store import AUTOCAST, AUTOCAST_BEFORE_2_5, store
 from joulecast_calibration.rows.latencies.tables import LatencyRow
 from tests.unit.energy import data
 
@@ -42,7 +42,8 @@ ENERGY = ("flop_joules", "instruction_joules", "byte_joules", "static_watts", "c
 
 
 def rows_of(card: str, number: int = 30, seconds: float = 1.0) -> list[LatencyRow]:
-    keys = sorted(key for key in store().networks if key[2] == AUTOCAST)
+    known = store().networks
+    keys = sorted(key for key in known if key[2] == AUTOCAST and (*key[:2], AUTOCAST_BEFORE_2_5) in known)
     return [
         LatencyRow(
             table="timm", run="made", card=card, network=name, image_size=size, precision=AUTOCAST,
@@ -117,7 +118,7 @@ def test_the_seconds_of_a_card_with_rows_are_recovered(
         law = population.laws[found.name]
         made = found.table.compose(law, population.hosts[found.name], chip_of_sheet(found.sheet), found.clock_shares)
         off = np.log(made.seconds / found.table.seconds) + population.offsets[TABLE]
-        assert np.abs(off).mean() < 0.03
+        assert np.abs(off).mean() < 0.04  # of the prior's pull
 
 
 def test_little_of_what_a_table_adds_is_taken_for_all_cards(
