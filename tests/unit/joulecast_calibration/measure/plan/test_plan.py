@@ -46,7 +46,7 @@ def test_passes_of_decoders_come_in_two_rounds_and_share_builds() -> None:
     assert len(rows) == len(committed().decoders.passes)
     assert {row.name for row in short[: len(short) // 2]} == {row.name for row in short}
     builds = sum(row.group != before.group for before, row in pairwise(short))
-    assert builds == 13  # of 7 decoders, twice
+    assert builds == 17  # of 9 decoders, twice
     assert {(row.kind, row.runtime, row.precision) for row in rows} == {("network", "torch-cudagraph", "bf16")}
     assert {row.phase for row in rows[:8]} == {"prefill", "decode"}
 
