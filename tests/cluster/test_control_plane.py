@@ -156,5 +156,5 @@ def test_a_component_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
 
 
 def test_an_unknown_program_is_named() -> None:
-    with pytest.raises(StepError, match="unknown program 'kubelet'; known are etcd, "):
-        binaries.program("kubelet")
+    with pytest.raises(StepError, match="unknown program 'docker'; known are etcd, "):
+        binaries.program("docker")

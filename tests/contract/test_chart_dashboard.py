@@ -75,7 +75,7 @@ def test_the_operators_own_health_has_a_row() -> None:
     titles = [panel["title"] for panel in DASHBOARD["panels"]]
     shown = titles[titles.index("Operator health") + 1 :]
     assert {
-        "Queue depth", "Oldest in the queue", "Time to reconcile", "Failures by reason", "Refused writes",
+        "Queue depth", "Oldest in the queue", "Time to reconcile", "Failures by reason", "Writes refused or undone",
         "Webhook certificate ends in", "Index behind the API server", "Webhook latency",
     } <= set(shown)  # fmt: skip
     ids = [panel["id"] for panel in DASHBOARD["panels"] if "id" in panel]
