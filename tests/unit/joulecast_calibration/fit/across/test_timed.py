@@ -118,7 +118,7 @@ def test_the_seconds_of_a_card_with_rows_are_recovered(
         law = population.laws[found.name]
         made = found.table.compose(law, population.hosts[found.name], chip_of_sheet(found.sheet), found.clock_shares)
         off = np.log(made.seconds / found.table.seconds) + population.offsets[TABLE]
-        assert np.abs(off).mean() < 0.04  # of the prior's pull
+        assert np.abs(off).mean() < 0.03
 
 
 def test_little_of_what_a_table_adds_is_taken_for_all_cards(
