@@ -7,7 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
+from importlib.metadata import distribution
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from examples.demo import models
 from tests import checkpoints, wheels
@@ -21,8 +25,7 @@ from tests.images import write_layout
 DOCKERFILE = ROOT / "tests" / "e2e" / "Dockerfile"  # of the calibration's
 OPERATOR = "joulecast:e2e"
 CALIBRATION = "joulecast-calibration:e2e"
-# of the extra `fit`, beside what the image has
-FITTING = ("joblib", "narwhals", "scikit-learn", "scipy", "threadpoolctl")
+_PRESENT = {"numpy"}  # in joulecast's own image
 ENGINE = "docker.io/vllm/vllm-openai:v0.11.0"  # as examples/deployment-vllm.yaml names it
 # needs no further program, and works where this itself is a container
 BUILDER = {"BUILDAH_ISOLATION": "chroot", **os.environ, "BUILDER": "buildah"}
@@ -64,7 +67,7 @@ def _calibration(directory: Path) -> None:
     context = directory / "calibration"
     lock = context / "fit.txt"
     context.mkdir(parents=True)
-    lock.write_text(locked(FITTING, (ROOT / "requirements" / "calibration.txt").read_text()))
+    lock.write_text(locked(_fitting(), (ROOT / "requirements" / "calibration.txt").read_text()))
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
     where = ["--target", context / "packages", "--python-version", _python()]
     log = directory / "calibration.log"
@@ -74,7 +77,18 @@ def _calibration(directory: Path) -> None:
     _save(directory, CALIBRATION)
 
 
-def locked(names: tuple[str, ...], lock: str) -> str:
+def _fitting() -> set[str]:
+    """The distributions that fitting needs, beside those that joulecast's own image has."""
+    needed, unread = set(_PRESENT), ["scikit-learn"]
+    while unread:
+        if (name := unread.pop()) not in needed:
+            needed.add(name)
+            wanted = (Requirement(each) for each in distribution(name).requires or [])
+            unread += [each.name for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})]
+    return needed - _PRESENT
+
+
+def locked(names: Collection[str], lock: str) -> str:
     """The entries of a requirements file that are for `names`, with their hashes."""
     entries: list[str] = re.findall(rf"^(?:{'|'.join(names)})==.*(?:\n[ \t]+.*)*\n", lock, re.MULTILINE)
     return "".join(entries)

@@ -140,8 +140,8 @@ def require_fit() -> None:
     try:
         import scipy.optimize  # noqa: F401
         import sklearn.linear_model  # noqa: F401
-    except ImportError:
+    except ImportError as error:
         raise JoulecastError(
-            "fitting needs scikit-learn, which is not installed: pip install 'joulecast[fit]'",
+            f"fitting needs scikit-learn and what that needs: {error}: pip install 'joulecast[fit]'",
             reason="MissingDependency",
         ) from None
