@@ -4,6 +4,7 @@
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
+WORKERS ?= 2
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= localhost/joulecast:$(VERSION)
 CALIBRATION_IMAGE ?= localhost/joulecast-torch:$(VERSION)
@@ -12,6 +13,8 @@ export BUILDER BASE BUILD_BASE PIP_CONF CA_FILE SOURCE
 ENVIRONMENT = $(PYTHON) -m tests.harness.environment
 TOOLS = $(PYTHON) -m tests.harness.binaries
 IN_VENV = .venv/bin/python -m
+# tests of one file share what they start, so a file stays with one process
+PYTEST = $(IN_VENV) pytest -n $(WORKERS) --dist loadfile
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
@@ -33,11 +36,11 @@ venv: python  ## fill .venv with everything: then .venv/bin/joulecast works
 tools: python  ## find or build etcd, Kubernetes, Helm 4 and 3, OCI registries, Prometheus, an S3 gateway and the diffs of Flux and Argo CD
 	@$(TOOLS)
 
-test: venv tools  ## unit, contract and cluster tests; ARGS="-k words" chooses
-	$(IN_VENV) pytest tests/unit tests/contract tests/cluster $(ARGS)
+test: venv tools  ## unit, contract and cluster tests, in WORKERS=2 processes; ARGS="-k words" chooses
+	$(PYTEST) tests/unit tests/contract tests/cluster $(ARGS)
 
 test-fast: venv tools  ## unit and contract tests without the slow ones and without a cluster: the loop while you write
-	$(IN_VENV) pytest tests/unit tests/contract -m "not slow" $(ARGS)
+	$(PYTEST) tests/unit tests/contract -m "not slow" $(ARGS)
 
 e2e: venv  ## images, chart and controller on a real node of this machine, as root, in namespaces that leave nothing; ARGS too
 	$(IN_VENV) tests.e2e $(ARGS)
