@@ -212,13 +212,13 @@ class Settings(BaseModel):
     registry_ca_file: str = Field(
         "", description="PEM file of further certificate authorities of registries, beside the system's"
     )
-    trial_estimate: str = Field("joulecast-trial", description="name of the estimate that the command trial makes")
-    trial_configuration: str = Field(
-        "joulecast-trial", description="ConfigMap with the config.json of the model that the command trial asks about"
+    trial_name: str = Field(
+        "joulecast-trial",
+        description="name of the estimate that the command trial makes, and of the ConfigMap with the configuration of"
+        " its model",
     )
+    trial_namespace: str = Field("", description="namespace of both; when empty the one that joulecast runs in")
     trial_seconds: float = Field(240, gt=0, description="most seconds that the command trial waits for the forecast")
-    pod_name: str = Field("", description="name of the pod that runs the command trial")
-    pod_uid: str = Field("", description="uid of that pod, with which the estimate goes")
 
     platform: str = Field("linux/amd64", description="platform to choose from a multi-platform image")
 

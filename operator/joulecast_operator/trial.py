@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any, Final
 import aiohttp
 
 from joulecast_operator.api.conditions import READY, condition
-from joulecast_operator.api.kinds import API_VERSION, ESTIMATES
+from joulecast_operator.api.kinds import API_VERSION, CONFIG_MAPS, ESTIMATES
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.settings import Settings
@@ -45,8 +46,12 @@ def text_of(status: Resource) -> str:
 
 async def _forecast(chosen: Settings) -> Resource:
     cluster = Cluster()
+    task = asyncio.ensure_future(Trial(cluster, chosen).forecast())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # else the estimate would stay
     try:
-        return await Trial(cluster, chosen).forecast()
+        return await task
+    except asyncio.CancelledError:
+        raise TrialError("the trial was ended before there was a forecast") from None
     except (ApiError, aiohttp.ClientError, TimeoutError) as error:
         raise TrialError(f"the API server does not do what the trial asks: {error or type(error).__name__}") from error
     finally:
@@ -59,14 +64,15 @@ class Trial:
     def __init__(self, cluster: Cluster, chosen: Settings) -> None:
         self._cluster = cluster
         self._chosen = chosen
-        self._collection = ESTIMATES.path(chosen.namespace)
-        self._path = ESTIMATES.path(chosen.namespace, chosen.trial_estimate)
+        self._namespace = chosen.trial_namespace or chosen.namespace
+        self._path = ESTIMATES.path(self._namespace, chosen.trial_name)
 
     async def forecast(self) -> Resource:
         """Return the status of the estimate once it is Ready. Raises TrialError, ApiError, or aiohttp's errors."""
+        configuration = await self._cluster.get(CONFIG_MAPS.path(self._namespace, self._chosen.trial_name))
         await self._delete()  # one that a killed pod has left
-        await self._cluster.create(self._collection, estimate_of(self._chosen))
         try:
+            await self._cluster.create(ESTIMATES.path(self._namespace), estimate_of(configuration))
             return await self._ready()
         finally:
             await self._delete()
@@ -98,18 +104,16 @@ class Trial:
                 raise
 
 
-def estimate_of(chosen: Settings) -> Resource:
-    """Return the estimate to create. It goes with the pod that asks, if the settings name one."""
-    metadata: dict[str, Any] = {"name": chosen.trial_estimate, "namespace": chosen.namespace}
-    if chosen.pod_uid:
-        owner = {"apiVersion": "v1", "kind": "Pod", "name": chosen.pod_name, "uid": chosen.pod_uid}
-        metadata["ownerReferences"] = [owner]
+def estimate_of(configuration: Resource) -> Resource:
+    """Return the estimate to create, which goes with the ConfigMap of its model, as by an uninstallation."""
+    about = mapping(configuration["metadata"])
+    owner = {"apiVersion": "v1", "kind": CONFIG_MAPS.kind, "name": about["name"], "uid": about["uid"]}
     return {
         "apiVersion": API_VERSION,
         "kind": ESTIMATES.kind,
-        "metadata": metadata,
+        "metadata": {"name": about["name"], "namespace": about["namespace"], "ownerReferences": [owner]},
         "spec": {
-            "model": {"configMapRef": {"name": chosen.trial_configuration}},
+            "model": {"configMapRef": {"name": about["name"]}},
             "workload": _WORKLOAD,
             "accelerators": {"names": [ACCELERATOR]},
         },

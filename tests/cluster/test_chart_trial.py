@@ -16,31 +16,62 @@ from typing import Any
 
 import pytest
 
-from tests.harness.control_plane import ControlPlane
-from tests.harness.installation import NAMESPACE, Installation
+from tests.harness import binaries
+from tests.harness.control_plane import COMMAND_SECONDS, ControlPlane
+from tests.harness.installation import CHART, NAMESPACE, Installation
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 NAME = "joulecast-test"
-HOOKS = "serviceaccount,role,rolebinding,configmap,pod"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{NAME}"
+KEPT = "serviceaccounts,roles,rolebindings,configmaps"
 
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    with ControlPlane.start(tmp_path_factory.mktemp("trial"), controller_manager=False) as started:
+    with ControlPlane.start(tmp_path_factory.mktemp("trial")) as started:
         yield started
 
 
-@pytest.fixture(scope="module", params=["helm3", "helm"], ids=["helm-3", "helm-4"])
-def installed(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[Installation]:
-    """The chart by Helm 3 or Helm 4, and its controller; the webhook has no part in this."""
-    directory = plane.directory / f"installed-{request.param}"
-    installation = Installation(plane, directory, helm=request.param)
+@pytest.fixture(params=["helm3", "helm"], ids=["helm-3", "helm-4"])
+def helm(plane: ControlPlane, request: pytest.FixtureRequest) -> str:
+    """Return the program by which the chart is installed, as nobody has used it."""
+    program = str(request.param)
+    plane.helm("uninstall", "joulecast", "-n", NAMESPACE, "--no-hooks", "--ignore-not-found")
+    plane.helm(
+        "install", "joulecast", CHART, "-n", NAMESPACE, "--create-namespace", "--take-ownership", program=program
+    )
+    return program
+
+
+class Installed(Installation):
+    """The chart and its controller; the webhook has no part in this. ``watched``: the one namespace, if not all."""
+
+    watched: str = ""
+
+    @property
+    def asks_in(self) -> str:
+        return self.watched or NAMESPACE
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("helm3", "shop"), ("helm", "")],
+    ids=["helm-3-restricted", "helm-4"],
+)
+def installed(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[Installed]:
+    helm, watched = request.param
+    directory = plane.directory / f"installed-{helm}-{watched}"
+    values = [f"watchNamespaces={{{watched}}}", "statusOnly=true"] if watched else []
+    environment = {"JOULECAST_NAMESPACES": watched, "JOULECAST_STATUS_ONLY": "true"} if watched else {}
+    plane.kubectl("create", "namespace", "shop", check=False)  # another installation's
+    installation = Installed(plane, directory, helm=helm, values=values, environment=environment)
+    installation.watched = watched
     installation.install("--take-ownership")
     installation.start_controller()
     yield installation
     installation.stop()
     installation.uninstall()
+    assert left(plane, "test", "all,roles,rolebindings,serviceaccounts,configmaps") == []
 
 
 class Node:
@@ -61,13 +92,16 @@ class Node:
         self._thread.join(PATIENCE_SECONDS)
 
     def _work(self) -> None:
-        if not eventually(lambda: self.plane.get("pod", NAME, NAMESPACE)):
-            return
-        pod = self.plane.get("pod", NAME, NAMESPACE)
-        assert pod is not None
+        if eventually(lambda: pods(self.plane, "status.phase=Pending")):
+            (pod,) = pods(self.plane, "status.phase=Pending")
+            done = self._run(pod)
+            self.output = done.stdout + done.stderr
+            report(self.plane, pod, "Failed" if done.returncode else "Succeeded")
+
+    def _run(self, pod: dict[str, Any]) -> subprocess.CompletedProcess[str]:
         (container,) = pod["spec"]["containers"]
         account = self.plane.service_account_kubeconfig(pod["spec"]["serviceAccountName"], namespace=NAMESPACE)
-        done = subprocess.run(
+        return subprocess.run(
             [sys.executable, "-m", "joulecast_operator", *container["args"]],
             capture_output=True,
             text=True,
@@ -76,9 +110,19 @@ class Node:
             cwd=self._directory,
             env=os.environ | environment_of(pod) | {"KUBECONFIG": str(account)} | self._environment,
         )
-        self.output = done.stdout + done.stderr
-        status = json.dumps({"status": {"phase": "Failed" if done.returncode else "Succeeded"}})
-        self.plane.kubectl("patch", "pod", NAME, "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", status)
+
+
+def pods(plane: ControlPlane, fields: str) -> list[dict[str, Any]]:
+    """Return the pods of `helm test`."""
+    chosen = ("-n", NAMESPACE, "-l", f"batch.kubernetes.io/job-name={NAME}", f"--field-selector={fields}")
+    found: list[dict[str, Any]] = json.loads(plane.kubectl("get", "pods", *chosen, "-o", "json").stdout)["items"]
+    return found
+
+
+def report(plane: ControlPlane, pod: dict[str, Any], phase: str) -> None:
+    status = json.dumps({"status": {"phase": phase}})
+    named = ("pod", pod["metadata"]["name"], "-n", NAMESPACE)
+    plane.kubectl("patch", *named, "--subresource=status", "--type=merge", "-p", status)
 
 
 def environment_of(pod: dict[str, Any]) -> dict[str, str]:
@@ -92,9 +136,10 @@ def environment_of(pod: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def hooks(plane: ControlPlane) -> list[str]:
-    selector = "app.kubernetes.io/component=test"
-    return plane.kubectl("get", HOOKS, "-n", NAMESPACE, "-l", selector, "-o", "name").stdout.split()
+def left(plane: ControlPlane, component: str, kinds: str) -> list[str]:
+    """Return the names of the objects of a part of the release, in any namespace."""
+    chosen = ("-A", "-l", f"app.kubernetes.io/component={component}")
+    return plane.kubectl("get", kinds, *chosen, "-o", "name").stdout.split()
 
 
 def command_of(notes: str) -> list[str]:
@@ -105,7 +150,7 @@ def command_of(notes: str) -> list[str]:
 
 
 def test_what_the_notes_say_next_shows_a_forecast_and_leaves_nothing(
-    plane: ControlPlane, installed: Installation, tmp_path: Path
+    plane: ControlPlane, installed: Installed, tmp_path: Path
 ) -> None:
     command = command_of(plane.helm("get", "notes", "joulecast", "-n", NAMESPACE, program=installed.helm).stdout)
     assert command[0] == "test"
@@ -115,16 +160,16 @@ def test_what_the_notes_say_next_shows_a_forecast_and_leaves_nothing(
     assert re.search(r"Phase:\s+Succeeded", done.stdout)
     assert re.search(r"^joules: +[0-9.e+]+ J/request$", node.output, re.MULTILINE), node.output
     assert re.search(r"^interval: +\S+–\S+ J$", node.output, re.MULTILINE), node.output
-    assert hooks(plane) == []
-    assert plane.get("iee", NAME, NAMESPACE) is None
+    assert eventually(lambda: left(plane, "test", "jobs,pods") == [])
+    assert plane.get("iee", NAME, installed.asks_in) is None
     asked = [event for event in list(plane.audit_events())[before:] if event["user"]["username"] == ACCOUNT]
     assert {event["verb"] for event in asked} == {"create", "get", "delete"}
-    assert {event["objectRef"]["resource"] for event in asked} == {"inferenceenergyestimates"}
+    assert {event["objectRef"]["resource"] for event in asked} == {"configmaps", "inferenceenergyestimates"}
     assert {event["responseStatus"]["code"] for event in asked} <= {200, 201, 404}
 
 
-def test_without_a_controller_it_fails_and_says_where_to_look(
-    plane: ControlPlane, installed: Installation, tmp_path: Path
+def test_without_a_controller_it_fails_says_where_to_look_and_leaves_nothing(
+    plane: ControlPlane, installed: Installed, tmp_path: Path
 ) -> None:
     installed.controller.kill()
     try:
@@ -134,25 +179,87 @@ def test_without_a_controller_it_fails_and_says_where_to_look(
         installed.controller.start()
     assert done.returncode != 0
     assert "there is no forecast after 1 s (the controller has not answered)" in node.output
-    assert hooks(plane) == [f"pod/{NAME}"], "the pod stays, to be looked at, and its rights go"
-    assert plane.get("iee", NAME, NAMESPACE) is None
+    assert eventually(lambda: left(plane, "test", "jobs,pods") == [])
+    assert plane.get("iee", NAME, installed.asks_in) is None
 
 
-def test_the_accounts_rights_end_at_its_own_estimate(plane: ControlPlane, installed: Installation) -> None:
-    manifests = plane.helm("get", "hooks", "joulecast", "-n", NAMESPACE, program=installed.helm).stdout
-    plane.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=manifests)
-    own = plane.kubectl("auth", "can-i", "get", f"iee/{NAME}", "-n", NAMESPACE, f"--as={ACCOUNT}").stdout.strip()
+def test_the_accounts_rights_end_at_its_own_estimate(plane: ControlPlane, installed: Installed) -> None:
+    where = installed.asks_in
+    own = plane.kubectl("auth", "can-i", "get", f"iee/{NAME}", "-n", where, f"--as={ACCOUNT}").stdout.strip()
     assert own == "yes"
     for right in (
-        ("get", "iee/other", "-n", NAMESPACE),
-        ("delete", "iee/other", "-n", NAMESPACE),
-        ("list", "iee", "-n", NAMESPACE),
-        ("patch", f"iee/{NAME}", "-n", NAMESPACE),
+        ("get", "iee/other", "-n", where),
+        ("delete", "iee/other", "-n", where),
+        ("list", "iee", "-n", where),
+        ("patch", f"iee/{NAME}", "-n", where),
         ("create", "iee", "-n", "default"),
-        ("get", "configmap", "-n", NAMESPACE),
-        ("get", "secret", "-n", NAMESPACE),
-        ("create", "pods", "-n", NAMESPACE),
+        ("get", "configmap", "-n", where),
+        ("get", "secret", "-n", where),
+        ("create", "pods", "-n", where),
     ):
         said = plane.kubectl("auth", "can-i", *right, f"--as={ACCOUNT}", check=False).stdout.strip()
         assert said == "no", right
-    plane.kubectl("delete", "-n", NAMESPACE, "-f", "-", "--wait=false", stdin=manifests, check=False)
+
+
+def test_a_trial_that_is_ended_takes_its_estimate_away(
+    plane: ControlPlane, installed: Installed, tmp_path: Path
+) -> None:
+    """As when Helm waits no longer and has the pod deleted."""
+    installed.controller.kill()
+    job = installed._command("trial", "test", "trial", f"--trial-name={NAME}", f"--trial-namespace={installed.asks_in}")
+    output = tmp_path / "output"
+    try:
+        with output.open("w") as file:
+            running = subprocess.Popen(job.argv, env=job.environment, stdout=file, stderr=file)
+        assert eventually(lambda: plane.get("iee", NAME, installed.asks_in)), output.read_text()
+        running.terminate()
+        assert running.wait(PATIENCE_SECONDS) == 1
+    finally:
+        installed.controller.start()
+    assert "the trial was ended before there was a forecast" in output.read_text()
+    assert plane.get("iee", NAME, installed.asks_in) is None
+
+
+def stopped(plane: ControlPlane, helm: str, *command: str, when: Any) -> None:
+    """Run Helm until ``when`` is true, and end it as nobody can prevent."""
+    running = subprocess.Popen([str(binaries.program(helm)), *command], env=plane.environment())
+    try:
+        assert eventually(when)
+    finally:
+        running.kill()
+        running.wait()
+
+
+def test_an_uninstallation_after_a_test_that_was_broken_off_leaves_nothing(plane: ControlPlane, helm: str) -> None:
+    stopped(plane, helm, "test", "joulecast", "-n", NAMESPACE, when=lambda: pods(plane, "status.phase=Pending"))
+    plane.helm("uninstall", "joulecast", "-n", NAMESPACE, "--no-hooks", program=helm)
+    assert left(plane, "test", KEPT) == []
+    assert left(plane, "test", "jobs") == [f"job.batch/{NAME}"], "Helm does not know of it any more"
+    job = plane.get("job", NAME, NAMESPACE)
+    assert job is not None
+    assert job["spec"]["activeDeadlineSeconds"] < 300, "its pod ends"
+    assert job["spec"]["ttlSecondsAfterFinished"] == 300
+    sooner = json.dumps({"spec": {"activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": 1}})
+    plane.kubectl("patch", "job", NAME, "-n", NAMESPACE, "--type=merge", "-p", sooner)
+    assert eventually(lambda: left(plane, "test", "jobs,pods") == [])
+
+
+def test_an_uninstallation_that_fails_can_be_repeated_without_its_job_and_leaves_nothing(
+    plane: ControlPlane, helm: str
+) -> None:
+    failing = threading.Thread(target=overtaken, args=(plane,))
+    failing.start()
+    done = plane.helm("uninstall", "joulecast", "-n", NAMESPACE, check=False, program=helm)
+    failing.join(COMMAND_SECONDS)
+    assert done.returncode != 0
+    assert left(plane, "controller", "deployments") == ["deployment.apps/joulecast-controller"]
+    assert eventually(lambda: left(plane, "uninstall", "jobs,pods") == [])
+    plane.helm("uninstall", "joulecast", "-n", NAMESPACE, "--no-hooks", program=helm)
+    assert left(plane, "uninstall", "serviceaccounts,jobs") == []
+
+
+def overtaken(plane: ControlPlane) -> None:
+    """Have the Job of an uninstallation fail; its pod finds no node here."""
+    assert eventually(lambda: left(plane, "uninstall", "jobs"))
+    sooner = json.dumps({"spec": {"activeDeadlineSeconds": 1}})
+    plane.kubectl("patch", "job", "joulecast-uninstall", "-n", NAMESPACE, "--type=merge", "-p", sooner)

@@ -16,7 +16,6 @@ from joulecast_operator.__main__ import COMMANDS
 from joulecast_operator.api import crds
 from joulecast_operator.calibrations.allowed import Allowed
 from joulecast_operator.settings import PREFIX, Settings, load
-from joulecast_operator.trial import estimate_of
 from tests.harness import binaries
 from tests.harness.environment import ROOT
 
@@ -59,7 +58,7 @@ def render(*values: str, **options: str) -> dict[tuple[str, str], Object]:
 
 def pod_specs(objects: dict[tuple[str, str], Object]) -> list[Object]:
     templates = [each["spec"]["template"] for (kind, _), each in objects.items() if kind in ("Deployment", "Job")]
-    return [each["spec"] for each in (*templates, *(each for (kind, _), each in objects.items() if kind == "Pod"))]
+    return [each["spec"] for each in templates]
 
 
 def rules(objects: dict[tuple[str, str], Object], kind: str, name: str) -> set[tuple[str, str, str]]:
@@ -545,30 +544,48 @@ def test_the_uninstall_job_is_a_hook_and_can_be_left_out() -> None:
     assert [name for _, name in without if "uninstall" in name] == []
 
 
-def test_the_test_and_its_account_are_hooks_and_can_be_left_out() -> None:
+def test_the_test_is_a_hook_and_can_be_left_out() -> None:
     objects = render(*SECRET)
-    ours = {kind: each["metadata"]["annotations"] for (kind, name), each in objects.items() if name == "joulecast-test"}
-    assert ours.keys() == {"ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Pod"}
-    for kind, notes in ours.items():
-        assert notes["helm.sh/hook"] == "test"
-        assert notes["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
-        assert int(notes.get("helm.sh/hook-weight", 0)) == (0 if kind == "Pod" else -1), "the pod comes last"
+    ours = {
+        kind: each["metadata"].get("annotations") for (kind, name), each in objects.items() if name == "joulecast-test"
+    }
+    assert ours.keys() == {"ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Job"}
+    assert ours.pop("Job")["helm.sh/hook"] == "test"
+    assert set(ours.values()) == {None}, "an uninstallation takes away what is no hook"
     without = render(*SECRET, "test.enabled=false")
-    assert objects.keys() - without.keys() == {(kind, "joulecast-test") for kind in ours}
+    assert {name for _, name in objects.keys() - without.keys()} == {"joulecast-test"}
+
+
+@pytest.mark.parametrize("values", [SECRET, (*SECRET, "statusOnly=true")])
+def test_no_hook_is_left_behind_however_it_ends(values: tuple[str, ...]) -> None:
+    hooks = [each for each in render(*values).values() if "helm.sh/hook" in each["metadata"].get("annotations", {})]
+    assert {each["kind"] for each in hooks} >= {"Job"}
+    for each in hooks:
+        policies = each["metadata"]["annotations"]["helm.sh/hook-delete-policy"].split(",")
+        assert sorted(policies) == ["before-hook-creation", "hook-failed", "hook-succeeded"]
+    for job in (each for each in hooks if each["kind"] == "Job"):
+        assert "hook-failed" in job["metadata"]["annotations"]["helm.sh/hook-output-log-policy"], "its log is shown"
+        assert job["spec"]["activeDeadlineSeconds"] < 300, "within what Helm waits unasked"
+        assert job["spec"]["ttlSecondsAfterFinished"] == 300, "where Helm itself was stopped"
 
 
 def test_the_test_asks_for_a_model_of_the_chart_and_may_do_nothing_else() -> None:
     objects = render(*SECRET)
-    first, second = objects["Role", "joulecast-test"]["rules"]
+    first, *others = objects["Role", "joulecast-test"]["rules"]
     assert (first["verbs"], first["resources"]) == (["create"], ["inferenceenergyestimates"])
-    assert (second["verbs"], second["resourceNames"]) == (["get", "delete"], ["joulecast-test"])
-    (container,) = objects["Pod", "joulecast-test"]["spec"]["containers"]
+    assert [(each["verbs"], each["resources"]) for each in others] == [
+        (["get", "delete"], ["inferenceenergyestimates"]),
+        (["get"], ["configmaps"]),
+    ]
+    configuration = objects["ConfigMap", "joulecast-test"]
+    assert {name for each in others for name in each["resourceNames"]} == {configuration["metadata"]["name"]}
+    job = objects["Job", "joulecast-test"]["spec"]
+    assert job["backoffLimit"] == 0
+    (container,) = job["template"]["spec"]["containers"]
     settings = load(container["args"][1:], environment(container))
-    assert settings.trial_seconds < objects["Pod", "joulecast-test"]["spec"]["activeDeadlineSeconds"] < 300
-    asked = estimate_of(settings)
-    assert asked["metadata"]["name"] == second["resourceNames"][0]
-    configuration = objects["ConfigMap", asked["spec"]["model"]["configMapRef"]["name"]]["data"]["config.json"]
-    assert json.loads(configuration)["model_type"] == "llama"
+    assert settings.trial_seconds < job["activeDeadlineSeconds"]
+    assert settings.trial_name == configuration["metadata"]["name"]
+    assert json.loads(configuration["data"]["config.json"])["model_type"] == "llama"
 
 
 @pytest.mark.parametrize(

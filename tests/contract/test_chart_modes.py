@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 
 from joulecast_operator.settings import load
@@ -62,7 +63,8 @@ def test_what_lies_in_namespaces_is_granted_in_those_named_and_nowhere_else() ->
     for namespace in ("team-a", "team-b"):
         deployments = granted("apps", "deployments", *READS, "patch")
         events = granted("", "events", "create")
-        assert rights("joulecast-controller", namespace, *TWO) == OURS | RUNS | deployments | events
+        test = granted("", "configmaps", "get") if namespace == "team-a" else set()  # that of `helm test` alone
+        assert rights("joulecast-controller", namespace, *TWO) == OURS | RUNS | deployments | events | test
         assert rights("joulecast-webhook", namespace, *TWO) == granted(
             "joulecast.dev", "inferenceenergyestimates", *READS
         )
@@ -98,10 +100,26 @@ def test_of_namespaces_and_of_its_own_only_those_named_may_be_read() -> None:
 def test_both_processes_and_the_uninstall_job_are_told_the_namespaces() -> None:
     done = template(*SECRET, *TWO)
     for each in documents(done.stdout):
-        if each["kind"] in ("Deployment", "Job"):
+        if each["kind"] in ("Deployment", "Job") and each["metadata"]["name"] != "joulecast-test":
             (container,) = each["spec"]["template"]["spec"]["containers"]
             _, *flags = container["args"]
             assert load(flags, environment(container)).namespaces == ("team-a", "team-b")
+
+
+@pytest.mark.parametrize(
+    ("values", "where"), [(TWO, "team-a"), (("watchNamespaces={team-a,energy}",), "energy"), ((), "energy")]
+)
+def test_the_test_asks_in_a_namespace_that_the_controller_watches(values: tuple[str, ...], where: str) -> None:
+    found = documents(template(*SECRET, *values).stdout)
+    test = {each["kind"]: each for each in found if each["metadata"]["name"] == "joulecast-test"}
+    there = {kind for kind, each in test.items() if each["metadata"]["namespace"] == where}
+    assert there >= {"Role", "RoleBinding", "ConfigMap"}
+    assert test["Job"]["metadata"]["namespace"] == test["ServiceAccount"]["metadata"]["namespace"] == "energy"
+    (container,) = test["Job"]["spec"]["template"]["spec"]["containers"]
+    assert load(container["args"][1:], {}).trial_namespace == where
+    read = ("", "configmaps", "get")
+    assert read in rights("joulecast-test", where, *values)
+    assert read in rights("joulecast-controller", where, *values)
 
 
 def test_the_webhook_is_asked_about_the_namespaces_named_alone() -> None:

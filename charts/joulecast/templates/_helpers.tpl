@@ -44,6 +44,9 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- printf "system:serviceaccount:%s:%s-%s" $root.Release.Namespace (include "joulecast.fullname" $root) (index . 1) -}}
 {{- end -}}
 
+{{/* Kubernetes takes a Job that Helm ran away so long after its end, where Helm could not, because it was stopped itself. */}}
+{{- define "joulecast.hookSecondsKept" -}}300{{- end -}}
+
 {{- define "joulecast.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 65532

@@ -13,6 +13,7 @@ from joulecast_operator.api.estimates import EstimateSpec
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.settings import Settings, load
 
+CONFIGURATION = "/api/v1/namespaces/energy/configmaps/joulecast-trial"
 PATH = "/apis/joulecast.dev/v1alpha1/namespaces/energy/inferenceenergyestimates"
 SUMMARY = {"accelerator": "NVIDIA-H100-80GB-HBM3", "joules": "12.3 J/request", "interval": "10–15 J"}
 
@@ -22,7 +23,8 @@ class Server:
 
     def __init__(self, *statuses: dict[str, Any]) -> None:
         self.statuses = list(statuses)
-        self.objects: dict[str, Mapping[str, Any]] = {}
+        about = {"name": "joulecast-trial", "namespace": "energy", "uid": "u"}
+        self.objects: dict[str, Mapping[str, Any]] = {CONFIGURATION: {"metadata": about}}
         self.created: list[Mapping[str, Any]] = []
 
     async def create(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -30,7 +32,9 @@ class Server:
         self.created.append(body)
         return body
 
-    async def get(self, path: str) -> dict[str, Any]:
+    async def get(self, path: str) -> Mapping[str, Any]:
+        if path == CONFIGURATION:
+            return self.objects[path]
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         return {**self.objects[path], "status": status}
 
@@ -61,7 +65,7 @@ def test_it_awaits_the_forecast_and_takes_its_estimate_away() -> None:
     server = Server({}, ready("Unknown", "Estimating"), ready("True"))
     assert forecast(server)["summary"] == SUMMARY
     assert [each["metadata"]["name"] for each in server.created] == ["joulecast-trial"]
-    assert server.objects == {}
+    assert server.objects.keys() == {CONFIGURATION}
 
 
 def test_an_estimate_that_an_earlier_trial_left_is_replaced() -> None:
@@ -69,14 +73,14 @@ def test_an_estimate_that_an_earlier_trial_left_is_replaced() -> None:
     server.objects[f"{PATH}/joulecast-trial"] = {}
     forecast(server)
     assert len(server.created) == 1
-    assert server.objects == {}
+    assert server.objects.keys() == {CONFIGURATION}
 
 
 def test_a_refusal_is_told_at_once_with_the_controllers_words() -> None:
     server = Server(ready("False", "UnknownArchitecture", "joulecast does not know 'x'"))
     with pytest.raises(trial.TrialError, match="no forecast: UnknownArchitecture: joulecast does not know 'x'"):
         forecast(server)
-    assert server.objects == {}, "the estimate goes all the same"
+    assert server.objects.keys() == {CONFIGURATION}, "the estimate goes all the same"
 
 
 @pytest.mark.parametrize(
@@ -90,12 +94,13 @@ def test_a_controller_that_does_not_answer_is_told_with_where_to_look(status: di
     assert str(caught.value) == f"there is no forecast after 0.001 s ({said}): look at the controller's log, {log}"
 
 
-def test_the_estimate_is_valid_and_goes_with_its_pod() -> None:
-    alone = trial.estimate_of(settings())
-    EstimateSpec.model_validate(alone["spec"])
-    assert "ownerReferences" not in alone["metadata"]
-    owned = trial.estimate_of(settings("--pod-name=t", "--pod-uid=u"))
-    assert owned["metadata"]["ownerReferences"] == [{"apiVersion": "v1", "kind": "Pod", "name": "t", "uid": "u"}]
+def test_the_estimate_is_valid_and_goes_with_its_configuration() -> None:
+    server = Server(ready("True"))
+    forecast(server)
+    (asked,) = server.created
+    EstimateSpec.model_validate(asked["spec"])
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "joulecast-trial", "uid": "u"}
+    assert asked["metadata"]["ownerReferences"] == [owner]
 
 
 def test_the_forecast_is_shown_one_thing_a_line() -> None:
