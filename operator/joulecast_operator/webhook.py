@@ -76,7 +76,7 @@ class Admission:
         try:
             return self._decide(review["request"])
         except Exception:
-            log.exception("a review failed; the object is allowed without annotations")
+            log.exception("a review failed; the object is allowed as it is")
             return ALLOW_UNPATCHED
 
 

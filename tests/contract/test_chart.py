@@ -599,6 +599,16 @@ def test_the_notes_say_the_next_command_with_the_names_of_the_release(values: tu
     assert f"\n\n  {command}\n" in notes(*values, release="gpu", namespace="ops")
 
 
+def test_the_notes_speak_of_annotations_only_where_they_are_written() -> None:
+    assert "look at its annotations" in notes()
+    assert "joulecast works in" not in notes()
+    found = notes("statusOnly=true", "webhook.enabled=false", "webhook.certSecret=", "webhook.caBundle=")
+    assert "joulecast itself annotates no Deployment, because statusOnly is set" in found
+    assert "look at its annotations" not in found
+    assert "The webhook is off: `kubectl apply` prints no warnings" in found
+    assert "\n\njoulecast works in team-a, team-b alone: ask there.\n" in notes("watchNamespaces={team-a,team-b}")
+
+
 def test_the_definitions_are_the_generated_ones_and_outlive_the_release() -> None:
     objects = render(*SECRET)
     for definition in crds.definitions().values():

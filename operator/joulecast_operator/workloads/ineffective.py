@@ -69,7 +69,7 @@ def _output_as_input(new: Resource, old: Resource) -> tuple[str, ...]:
     given = annotations_of(new).get(ACCELERATOR)
     if given is None or old or FOR_ACCELERATOR in annotations_of(new):
         return ()
-    return (f"joulecast replaces the value of {ACCELERATOR}: to choose an accelerator, write {FOR_ACCELERATOR}",)
+    return (f"joulecast does not read {ACCELERATOR}: to choose an accelerator, write {FOR_ACCELERATOR}",)
 
 
 def _excluded(new: Resource) -> Iterable[str]:
@@ -84,7 +84,7 @@ def _excluded(new: Resource) -> Iterable[str]:
 def _uncovered(kind: str, keys: set[str]) -> str:
     listed, verb = ", ".join(sorted(keys)[:_NAMED]), "has" if len(keys) == 1 else "have"
     return (
-        f"{listed} {verb} no effect on a {kind}, because joulecast annotates only Deployments:"
+        f"{listed} {verb} no effect on a {kind}, because joulecast reads them on Deployments alone:"
         f" apply an {ESTIMATES.kind} whose spec.model names the image"
     )
 

@@ -135,7 +135,7 @@ def _invalid(workload: Resource, estimate: Resource | None, dimension: Dimension
 def _being_made(workload: Resource) -> Verdict:
     model = discovery.model_reference(workload)
     name = model.reference if model else "this model"
-    sentence = f"no forecast yet of {name}: it is being made, then the annotations follow"
+    sentence = f"no forecast yet of {name}: it is being made, and `kubectl get iee` shows it then"
     return Verdict(outputs=outputs_without_numbers(None, PENDING, None), sentence=sentence)
 
 
@@ -176,7 +176,7 @@ def _not_ready(estimate: Resource) -> Verdict:
     reason = str(ready.get("reason") or "") if ready else _ESTIMATING
     outputs = outputs_without_numbers(estimate, state, None if reason in _UNDER_WAY else reason)
     if ready is None or reason == _ESTIMATING:
-        sentence = f'no forecast yet: the estimate "{name}" is still being made, then the annotations follow'
+        sentence = f"no forecast yet: it is still being made, and `kubectl get iee {name}` shows it then"
         return Verdict(outputs=outputs, sentence=sentence)
     message = bounded(str(ready.get("message") or reason or "see its conditions"), _MESSAGE_CHARACTERS)
     if state == PENDING:

@@ -92,7 +92,7 @@ def test_a_named_estimate_that_is_missing_is_pending_and_named() -> None:
     [
         ("NoAccelerator", 'no forecast yet: the estimate "detector" waits: add a node'),
         ("RegistryUnavailable", 'no forecast yet: the estimate "detector" waits: add a node'),
-        ("Estimating", 'no forecast yet: the estimate "detector" is still being made, then the annotations follow'),
+        ("Estimating", "no forecast yet: it is still being made, and `kubectl get iee detector` shows it then"),
     ],
 )
 def test_a_pending_estimate_says_what_it_waits_for(reason: str, text: str) -> None:
@@ -182,7 +182,7 @@ def test_an_estimate_of_the_same_image_speaks_for_no_other_that_is_to_be_made(ot
     workload = deployment(annotations=MODEL | {"joulecast.dev/batch-size": "8"})
     decision = decide(create(workload), Estimates(other))
     assert decision.outcome == "pending"
-    assert decision.warnings == (f"no forecast yet of {IMAGE}: it is being made, then the annotations follow",)
+    assert decision.warnings == (f"no forecast yet of {IMAGE}: it is being made, and `kubectl get iee` shows it then",)
 
 
 def test_a_workload_that_concerns_no_estimate_is_left_as_it_is() -> None:
@@ -309,7 +309,7 @@ def test_an_object_of_another_kind_is_never_patched() -> None:
     other = deployment(image=IMAGE, annotations=MODEL | FORGED) | {"kind": "StatefulSet"}
     decision = decide(create(other, kind={"group": "apps", "kind": "StatefulSet"}), Estimates(estimate()))
     assert (decision.outcome, decision.patch) == ("unknown", ())
-    assert "effect on a StatefulSet, because joulecast annotates only Deployments" in decision.warnings[0]
+    assert "effect on a StatefulSet, because joulecast reads them on Deployments alone" in decision.warnings[0]
 
 
 def test_a_workload_that_is_skipped_is_told_nothing() -> None:

@@ -129,7 +129,7 @@ def test_a_workload_with_a_model_and_no_estimate_is_told_that_one_is_made() -> N
     told = verdict_on(deployment(annotations={MODEL: IMAGE}), None, "shop")
     assert told is not None
     assert (told.state, told.reason) == (PENDING, None)
-    assert told.sentence == f"no forecast yet of {IMAGE}: it is being made, then the annotations follow"
+    assert told.sentence == f"no forecast yet of {IMAGE}: it is being made, and `kubectl get iee` shows it then"
 
 
 def test_a_workload_that_asks_for_nothing_is_told_nothing() -> None:
