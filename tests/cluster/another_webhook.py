@@ -13,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.release import LONGEST_REVIEW_SECONDS, deployment
+from tests.cluster.patience import LONGEST_REVIEW_SECONDS
+from tests.cluster.release import deployment
 from tests.harness.certificates import CertificateAuthority
 from tests.harness.control_plane import ControlPlane
 from tests.waiting import eventually

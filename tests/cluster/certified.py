@@ -25,7 +25,8 @@ from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.controllers.certificate_events import CertificateEvents
 from joulecast_operator.controllers.webhook_certificate import WebhookCertificate
 from joulecast_operator.settings import Settings, load
-from tests.cluster.release import LONGEST_REVIEW_SECONDS, Release
+from tests.cluster.patience import be_patient
+from tests.cluster.release import Release
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import CHART, NAMESPACE, RELEASE, Installation
@@ -118,13 +119,11 @@ class Certified:
         outside = {"spec": {"type": "ExternalName", "externalName": "127.0.0.1", "clusterIP": None, "clusterIPs": None}}
         patch = ("patch", "service", CONFIGURATION, "-n", NAMESPACE, "--type=merge", "-p", json.dumps(outside))
         self.plane.kubectl(*patch)
-        operations = [
-            {"op": "replace", "path": "/webhooks/0/clientConfig/service/port", "value": port},
-            {"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": LONGEST_REVIEW_SECONDS},
-        ]
+        step = {"op": "replace", "path": "/webhooks/0/clientConfig/service/port", "value": port}
         self.plane.kubectl(
-            "patch", "mutatingwebhookconfiguration", CONFIGURATION, "--type=json", "-p", json.dumps(operations)
+            "patch", "mutatingwebhookconfiguration", CONFIGURATION, "--type=json", "-p", json.dumps([step])
         )
+        be_patient(self.plane)
 
     def _arguments(self) -> list[str]:
         found = self.plane.get("deployment", "joulecast-controller", NAMESPACE)

@@ -5,6 +5,9 @@ from uuid import uuid4
 
 import pytest
 
+from tests.cluster.controlled import Cluster, controlled
+from tests.cluster.patience import be_patient
+from tests.cluster.settled import Shop
 from tests.harness.control_plane import ControlPlane
 from tests.harness.prometheus import Prometheus
 from tests.harness.registry import Registry
@@ -37,3 +40,19 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
     name = control_plane.create_namespace(f"test-{uuid4().hex[:8]}")
     yield name
     control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def sweeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Run a joulecast that looks at all Deployments each second, beside whatever else writes them."""
+    with controlled(tmp_path_factory.mktemp("neighbours"), flags=["--sweep-seconds=1"]) as started:
+        be_patient(started.plane)
+        started.push("served")
+        yield started
+        assert started.forbidden() == []
+
+
+@pytest.fixture
+def shop(sweeping: Cluster) -> Shop:
+    """Open a namespace with an estimate that is Ready."""
+    return Shop.open(sweeping, f"test-{uuid4().hex[:8]}")

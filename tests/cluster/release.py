@@ -11,13 +11,12 @@ from typing import Any
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.cluster.patience import be_patient
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import NAMESPACE, Installation
 from tests.harness.processes import Process
 from tests.waiting import eventually
-
-LONGEST_REVIEW_SECONDS = 30  # the most that Kubernetes allows: the chart's two are for users, not for a busy machine
 
 
 class Release:
@@ -31,10 +30,7 @@ class Release:
         self.installation.install(*options)
         served = lambda: self.plane.kubectl("get", "iee,aep", "-A", check=False).returncode == 0  # noqa: E731
         assert eventually(served), "the API server does not serve the chart's kinds"
-        patience = [{"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": LONGEST_REVIEW_SECONDS}]
-        self.plane.kubectl(
-            "patch", "mutatingwebhookconfiguration", "joulecast-webhook", "--type=json", "-p", json.dumps(patience)
-        )
+        be_patient(self.plane)
 
     def webhook(self, prelude: str = "", *options: str) -> Process:
         """Return the webhook with further ``options``, not yet started; it runs the Python code ``prelude`` first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from joulecast_operator.api.annotations import JOULES, STATE
 from tests.cluster.controlled import CONTROLLER, Cluster, estimate, metrics
-from tests.cluster.release import LONGEST_REVIEW_SECONDS
 from tests.harness import http
 
 PASSES = 3
@@ -97,14 +95,6 @@ class Shop:
     def _got(self, path: str) -> dict[str, Any]:
         found: dict[str, Any] = http.get_json(self.cluster.plane.url + path, tls=self.cluster.plane.admin_tls)
         return found
-
-
-def be_patient(cluster: Cluster) -> None:
-    """Let reviews take as long as Kubernetes allows: the chart's two seconds are for users, not for a busy machine."""
-    patience = [{"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": LONGEST_REVIEW_SECONDS}]
-    cluster.plane.kubectl(
-        "patch", "mutatingwebhookconfiguration", "joulecast-webhook", "--type=json", "-p", json.dumps(patience)
-    )
 
 
 def _looks(cluster: Cluster) -> float:

@@ -6,19 +6,17 @@ import itertools
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import yaml
 
 from joulecast_operator.api.annotations import JOULES, OUTPUT_KEYS, STATE
-from tests.cluster.controlled import Cluster, controlled
 from tests.cluster.release import deployment, text
-from tests.cluster.settled import Shop, be_patient
+from tests.cluster.settled import Shop
 from tests.harness import binaries
 from tests.harness.control_plane import COMMAND_SECONDS
 from tests.harness.environment import ROOT
@@ -29,20 +27,6 @@ MANIFESTS: dict[str, dict[str, str] | None] = {
     "empty": {},
     "outputs": {JOULES: "0.001", STATE: "Failed"},
 }
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with controlled(tmp_path_factory.mktemp("gitops"), flags=["--sweep-seconds=1"]) as started:
-        be_patient(started)
-        started.push("served")
-        yield started
-        assert started.forbidden() == []
-
-
-@pytest.fixture
-def shop(cluster: Cluster) -> Shop:
-    return Shop.open(cluster, f"test-{uuid4().hex[:8]}")
 
 
 def manifest(shop: Shop, name: str, annotations: dict[str, str] | None) -> dict[str, Any]:

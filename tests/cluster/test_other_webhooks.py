@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,26 +21,12 @@ from tests.cluster.another_webhook import (
     pinning,
     stripping,
 )
-from tests.cluster.controlled import Cluster, controlled, metrics
+from tests.cluster.controlled import Cluster, metrics
 from tests.cluster.release import deployment
-from tests.cluster.settled import PASSES, Shop, be_patient
+from tests.cluster.settled import PASSES, Shop
 from tests.harness.environment import ROOT
 
 RIVAL_EDITS = 14
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with controlled(tmp_path_factory.mktemp("neighbours"), flags=["--sweep-seconds=1"]) as started:
-        be_patient(started)
-        started.push("served")
-        yield started
-        assert started.forbidden() == []
-
-
-@pytest.fixture
-def shop(cluster: Cluster) -> Shop:
-    return Shop.open(cluster, f"test-{uuid4().hex[:8]}")
 
 
 def label(shop: Shop, value: str) -> None:

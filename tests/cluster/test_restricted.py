@@ -12,7 +12,8 @@ import pytest
 
 from tests import small_models
 from tests.cluster.controlled import Cluster, estimate
-from tests.cluster.release import LONGEST_REVIEW_SECONDS, deployment, text
+from tests.cluster.patience import be_patient
+from tests.cluster.release import deployment, text
 from tests.harness import http
 from tests.harness.control_plane import CommandError, ControlPlane
 from tests.harness.installation import CHART, NAMESPACE, Installation
@@ -23,16 +24,6 @@ WATCHED, FLEETING, OUTSIDE, SECOND = "team-a", "team-b", "elsewhere", "second"
 RETRY = ("--retry-seconds=0.5", "--sweep-seconds=5")
 ONCE = ("crds.enabled=false", "profiles.writeStatus=false", "calibration.enabled=false")
 """What a second release of a cluster leaves to the first."""
-
-
-def patient(plane: ControlPlane, configuration: str) -> None:
-    """Let the API server wait longer for reviews, as this machine may be busy."""
-    found = json.loads(plane.kubectl("get", "mutatingwebhookconfiguration", configuration, "-o", "json").stdout)
-    steps = [
-        {"op": "replace", "path": f"/webhooks/{number}/timeoutSeconds", "value": LONGEST_REVIEW_SECONDS}
-        for number in range(len(found["webhooks"]))
-    ]
-    plane.kubectl("patch", "mutatingwebhookconfiguration", configuration, "--type=json", "-p", json.dumps(steps))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +42,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             options=RETRY,
             environment={"JOULECAST_NAMESPACES": namespaces},
         ) as installation:
-            patient(plane, "joulecast-webhook")
+            be_patient(plane)
             model = small_models.classifier(directory / "classifier.onnx").read_bytes()
             found = Cluster(plane=plane, registry=registry, installation=installation, model=model)
             found.push("model")
@@ -149,7 +140,7 @@ def test_a_namespace_that_was_deleted_stops_nothing_and_comes_back_with_its_righ
     )
     cluster.plane.create_namespace(FLEETING)
     cluster.installation.install("--force-conflicts")  # the webhooks' patience is the test's field
-    patient(cluster.plane, "joulecast-webhook")
+    be_patient(cluster.plane)
     applied(cluster, "again", FLEETING)
     cluster.until_ready("again", FLEETING)
     cluster.until(lambda: cluster.annotations("again", FLEETING).get("state") == "Ready", "annotated")
@@ -196,7 +187,7 @@ def test_a_second_release_lives_beside_the_first(cluster: Cluster, tmp_path: Pat
     )
     second.install()
     with second:
-        patient(plane, "second-joulecast-webhook")
+        be_patient(plane, "second-joulecast-webhook")
         second.start_processes()
         applied(cluster, "neighbour", OUTSIDE)
         cluster.until_ready("neighbour", OUTSIDE)

@@ -11,8 +11,9 @@ from uuid import uuid4
 import pytest
 
 from tests.cluster.controlled import Cluster, controlled, estimate, metrics
+from tests.cluster.patience import be_patient
 from tests.cluster.release import deployment, text
-from tests.cluster.test_restricted import may, patient
+from tests.cluster.test_restricted import may
 from tests.harness.control_plane import COMMAND_SECONDS
 from tests.harness.installation import CHART, NAMESPACE, Installation
 from tests.waiting import eventually
@@ -23,7 +24,7 @@ LABEL = "joulecast.dev/annotations"
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with controlled(tmp_path_factory.mktemp("status-only")) as started:
-        patient(started.plane, "joulecast-webhook")
+        be_patient(started.plane)
         started.push("model")
         yield started
 
@@ -125,7 +126,7 @@ def test_status_only_cleans_up_at_the_upgrade_and_takes_the_rights_away(cluster:
     left = plane.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name").stdout
     assert "joulecast-uninstall" not in left, "no account is left that may change Deployments"
 
-    patient(plane, "joulecast-webhook")
+    be_patient(plane)
     installation.stop()
     before = len(cluster.forbidden())  # of the old controller, which tried to write until it was stopped
     installation._environment["JOULECAST_STATUS_ONLY"] = "true"
@@ -141,7 +142,7 @@ def test_status_only_cleans_up_at_the_upgrade_and_takes_the_rights_away(cluster:
 
 def upgraded(cluster: Cluster) -> None:
     """Upgrade with hooks to a release that annotates nothing."""
-    values = ("--reset-then-reuse-values", "--set", "statusOnly=true", "--force-conflicts")  # see ``patient``
+    values = ("--reset-then-reuse-values", "--set", "statusOnly=true", "--force-conflicts")  # see ``be_patient``
     cluster.plane.helm("upgrade", "joulecast", CHART, "-n", NAMESPACE, *values)
 
 
