@@ -27,9 +27,6 @@ PROBE_IMAGE = "registry.invalid/probe:1"
 COUNT = "other.example/updates"
 COPIED = "other.example/label-"
 BEFORE, AFTER = "a-other", "z-other"  # webhooks are called in the order of their configurations' names
-EXEMPTED = """!(request.userInfo.username in [
-"system:serviceaccount:joulecast-system:joulecast-controller",
-"system:serviceaccount:joulecast-system:joulecast-uninstall"])"""
 
 
 def counting() -> Change:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,7 +15,14 @@ from tests.contract.test_chart import CHART, SECRET, helm, render, rules
 from tests.harness.environment import ROOT
 
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
-INSTALLS = re.findall(r"^\$ helm install (.+)$", PAGE, re.MULTILINE)
+COMMANDS = [
+    line.removeprefix("$ ")
+    for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.replace("\\\n", "").splitlines()
+    if re.match(r"\$ helm (install|upgrade) ", line)
+]
+"""The documented commands that render the chart, each in one line."""
+CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
 
 def test_every_annotation_is_explained_and_none_else() -> None:
@@ -27,16 +35,28 @@ def test_every_annotation_is_explained_and_none_else() -> None:
     }
 
 
-@pytest.mark.parametrize("line", INSTALLS)
-def test_every_way_to_install_renders(line: str) -> None:
-    words = [word.replace("BASE64", "Q0E=") for word in shlex.split(line) if word != "--create-namespace"]
-    done = helm("template", words[0], str(CHART), *words[2:])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_renders_as_a_shell_reads_it(tmp_path: Path, command: str) -> None:
+    """A shell expands {a,b} where it is not quoted."""
+    (tmp_path / "corp.pem").write_text(CERTIFICATE)
+    spoken = ["bash", "-c", f"printf '%s\\n' {command.replace('BASE64', 'Q0E=')}"]
+    words = subprocess.run(spoken, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    release, chart, *options = [word for word in words[2:] if word not in OF_A_CLUSTER]
+    assert ROOT / chart == CHART
+    found = [word.replace("corp.pem", str(tmp_path / "corp.pem")) for word in options]
+    done = helm("template", release, str(CHART), *found)
     assert done.returncode == 0, done.stderr
-    assert "InferenceEnergyEstimate" in done.stdout
+    assert f"namespace: {options[options.index('-n') + 1]}" in done.stdout
 
 
-def test_there_are_ways_to_install() -> None:
-    assert len(INSTALLS) == 5
+OF_A_CLUSTER = ("--install", "--create-namespace", "--reset-then-reuse-values")
+"""Options that `helm template` does not have."""
+
+
+def test_there_are_ways_to_install_and_to_change() -> None:
+    assert sum(command.startswith("helm install ") for command in COMMANDS) == 5
+    assert sum(command.startswith("helm upgrade ") for command in COMMANDS) >= 6
+    assert "--set image.repository=" in COMMANDS[0], "what is copied first pulls the image that was pushed"
 
 
 def test_every_value_that_is_named_exists() -> None:
