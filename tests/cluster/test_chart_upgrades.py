@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from joulecast_operator.cluster.client import FIELD_MANAGER
+from tests.chart.manifests import FOLDER
 from tests.cluster.release import Release, deployment
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import CHART, NAMESPACE
@@ -21,8 +22,9 @@ from tests.waiting import eventually
 SECRET = "joulecast-webhook-certificate"
 CONFIGURATION = "joulecast-webhook"
 CONTROLLER = f"--as=system:serviceaccount:{NAMESPACE}:joulecast-controller"
-OURS = "iee,ecal,deployment,configmap"
-DEFINITIONS = ("inferenceenergyestimates", "acceleratorenergyprofiles", "energycalibrations")
+FIRST = FOLDER / "older" / "joulecast-2026-11-23.tgz"
+"""The first chart that could be installed, of commit da2e74bb, packed as it was there; nobody has released it."""
+WRITTEN = {"InferenceEnergyEstimate/detector", "AcceleratorEnergyProfile/own", "Deployment/web"}
 HELMS = [("helm3", "helm3"), ("helm", "helm"), ("helm3", "helm")]
 
 
@@ -62,13 +64,15 @@ class Written:
         release.estimate("detector", "shop", "registry.invalid/detector:1", 0.42)
         kind = {"apiVersion": "joulecast.dev/v1alpha1"}
         profile = {"kind": "AcceleratorEnergyProfile", "metadata": {"name": "own"}}
-        calibration = {"kind": "EnergyCalibration", "metadata": {"name": "l40s", "namespace": "shop"}}
         plane.apply(
             kind | profile | {"spec": {"product": "NVIDIA-L40S", "coefficients": "{}"}},
-            kind | calibration | {"spec": {"accelerator": "NVIDIA-L40S"}},
             deployment("web", "shop", annotations={"joulecast.dev/joules-per-batch": "0.42", "team": "a"}),
         )
-        self.certificate()
+
+    def calibrate(self) -> None:
+        kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "EnergyCalibration"}
+        metadata = {"name": "l40s", "namespace": "shop"}
+        self.plane.apply(kind | {"metadata": metadata, "spec": {"accelerator": "NVIDIA-L40S"}})
 
     def certificate(self) -> None:
         """Write Secret and caBundle as the controller does."""
@@ -83,15 +87,14 @@ class Written:
 
     def found(self) -> dict[str, Any]:
         """Return every such object as it is now, with its resourceVersion, and the uids of the definitions."""
-        plane = self.plane
-        listed = json.loads(plane.kubectl("get", OURS, "-n", "shop", "-o", "json").stdout)["items"]
-        listed += json.loads(plane.kubectl("get", "aep", "-o", "json").stdout)["items"]
-        found = {f"{each['kind']}/{each['metadata']['name']}": each for each in listed}
-        for name in DEFINITIONS:
-            definition = plane.get("crd", f"{name}.joulecast.dev")
-            assert definition is not None
-            found[name] = definition["metadata"]["uid"]
-        return found
+        definitions = {each["metadata"]["name"]: each["metadata"]["uid"] for each in self._listed("crds")}
+        kinds = ",".join(name for name in definitions if name.endswith(".joulecast.dev"))
+        listed = self._listed(kinds, "-A") + self._listed("deployments,configmaps", "-n", "shop")
+        return definitions | {f"{each['kind']}/{each['metadata']['name']}": each for each in listed}
+
+    def _listed(self, kinds: str, *where: str) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = json.loads(self.plane.kubectl("get", kinds, *where, "-o", "json").stdout)["items"]
+        return items
 
     def trusted(self) -> tuple[str, str]:
         """Return the authority in the Secret and the one that the API server trusts."""
@@ -126,8 +129,10 @@ def test_an_upgrade_and_a_rollback_keep_every_object(plane: ControlPlane, older:
     assert eventually(lambda: plane.kubectl("get", "iee,aep,ecal", "-A", check=False).returncode == 0)
     written = Written(plane)
     written.write()
+    written.calibrate()
+    written.certificate()
     before, trusted = written.found(), written.trusted()
-    assert {"InferenceEnergyEstimate/detector", "AcceleratorEnergyProfile/own", "Deployment/web"} <= before.keys()
+    assert before.keys() >= WRITTEN | {"EnergyCalibration/l40s"}
 
     plane.helm("upgrade", "joulecast", CHART, *where, program=later)
     assert version(plane) == "joulecast-0.1.0"
@@ -142,3 +147,29 @@ def test_an_upgrade_and_a_rollback_keep_every_object(plane: ControlPlane, older:
     plane.helm("uninstall", "joulecast", *where, "--no-hooks", program=later)
     assert written.found() == before, "the definitions, and with them all objects, are kept"
     assert eventually(lambda: plane.get("secret", SECRET, NAMESPACE) is None)
+
+
+@pytest.mark.parametrize(("first", "later"), HELMS, ids=["3", "4", "3-then-4"])
+def test_an_upgrade_of_the_first_chart_keeps_every_object_and_goes_back(
+    plane: ControlPlane, first: str, later: str
+) -> None:
+    """That chart knew two kinds of objects, and needed a certificate of the user's."""
+    where, written = ("-n", NAMESPACE), Written(plane)
+    own = ("--set", "webhook.certSecret=own", "--set", f"webhook.caBundle={written.bundle}")
+    plane.helm("install", "joulecast", FIRST, *where, "--create-namespace", *own, program=first)
+    assert eventually(lambda: plane.kubectl("get", "iee,aep", "-A", check=False).returncode == 0)
+    written.write()
+    before = written.found()
+    assert before.keys() >= WRITTEN
+
+    plane.helm("upgrade", "joulecast", CHART, *where, "--reset-then-reuse-values", program=later)
+    assert eventually(lambda: plane.kubectl("get", "ecal", "-A", check=False).returncode == 0), "the kind is new"
+    written.calibrate()
+    after = written.found()
+    assert {key: after[key] for key in before} == before
+
+    plane.helm("rollback", "joulecast", "1", *where, program=later)
+    assert written.found() == after, "the definition that the first chart does not know is kept"
+    plane.helm("upgrade", "joulecast", CHART, *where, "--reset-then-reuse-values", program=later)
+    assert written.found() == after
+    assert plane.get("secret", SECRET, NAMESPACE) is None, "the user's certificate stays in use"
