@@ -14,7 +14,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-SECTIONS = ("walk", "profiling", "tracing", "fitting", "forecasting", "images", "serving", "cluster", "hub", "scale")
+SECTIONS = (
+    "walk",
+    "profiling",
+    "tracing",
+    "fitting",
+    "forecasting",
+    "images",
+    "serving",
+    "planning",
+    "cluster",
+    "hub",
+    "scale",
+)
 
 
 def stamp() -> str:

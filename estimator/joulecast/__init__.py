@@ -4,6 +4,8 @@
 >>> profile = joulecast.profile("model.onnx", batch_size=32)           # exact counts, no GPU, no weights read
 >>> forecast = joulecast.estimate(profile, accelerator="NVIDIA-H200")  # joules, seconds, watts, with an interval
 
+>>> plan = joulecast.plan("model.onnx")  # the accelerator and batch size of least joules, where intervals tell them
+
 ``fetch``, ``read``, ``canonicalise`` and ``count`` are the stages behind ``profile``, one by one. Importing this
 package loads none of onnx, numpy or torch: a name is imported when it is first used.
 """
@@ -43,6 +45,11 @@ if TYPE_CHECKING:
     from joulecast.layers import ModelProfile as ModelProfile
     from joulecast.layers import Totals as Totals
     from joulecast.layers import Workload as Workload
+    from joulecast.planning.choice import Plan as Plan
+    from joulecast.planning.documents import plan_document as plan_document
+    from joulecast.planning.plans import plan as plan
+    from joulecast.planning.settings import Objective as Objective
+    from joulecast.planning.settings import Setting as Setting
     from joulecast.serving.requests import GenerationRequest as GenerationRequest
     from joulecast.sources import FetchBudget as FetchBudget
     from joulecast.sources import FetchedModel as FetchedModel
@@ -82,6 +89,11 @@ _EXPORTS = {
     "ModelProfile": "layers",
     "Totals": "layers",
     "Workload": "layers",
+    "Objective": "planning.settings",
+    "Plan": "planning.choice",
+    "plan": "planning.plans",
+    "plan_document": "planning.documents",
+    "Setting": "planning.settings",
     "profile": "api.profiling",
     "read": "api.profiling",
     "FetchBudget": "sources",

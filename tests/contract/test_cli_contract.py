@@ -68,46 +68,92 @@ def test_estimate_without_options_asks_for_the_documented_default(joulecast: Com
     assert (result["accelerator"], result["batch_size"], result["precision"]) == ("NVIDIA-H200", 32, "default")
 
 
-def test_compare_sorts_by_joules_per_inference(joulecast: CommandLine, model: Path) -> None:
-    done = joulecast("compare", model, "-a", "NVIDIA-L40S", "-a", "NVIDIA-H200", "-b", "1", "-b", "64", "-o", "json")
+def test_plan_sorts_by_joules_per_inference(joulecast: CommandLine, model: Path) -> None:
+    asked = ("plan", model, "-a", "NVIDIA-L40S", "-a", "NVIDIA-H200", "-b", "1", "-b", "64")
+    done = joulecast(*asked, "-o", "json")
+    assert (done.code, done.err) == (0, "")
     validate(done.document)
-    costs = [result["joules_per_inference"] for result in done.document["results"]]
+    costs = [each["joules"] for each in done.document["candidates"]]
     assert len(costs) == 4
     assert costs == sorted(costs)
-    table = joulecast("compare", model, "-a", "NVIDIA-L40S", "-a", "NVIDIA-H200", "-b", "1", "-b", "64").out
-    best = done.document["results"][0]
-    (marked,) = [line for line in table.splitlines() if line.startswith("★")]
-    assert marked.split()[1:3] == [best["accelerator"], str(best["batch_size"])]
+    shown, best = joulecast(*asked).out, done.document["candidates"][0]
+    assert next(line.split() for line in shown.splitlines() if "NVIDIA" in line)[:2] == [
+        best["accelerator"], str(best["batch_size"])
+    ]  # fmt: skip
+    assert " ".join(done.document["reason"].split()) in " ".join(shown.split())
+    assert len(joulecast(*asked, "-o", "csv").out.splitlines()) == 5
 
 
-def test_compare_tells_what_it_cannot_price_and_goes_on(joulecast: CommandLine, model: Path) -> None:
-    done = joulecast("compare", model, "-a", "NVIDIA-H200", "-a", "Tesla-P4", "-p", "bf16", "-o", "json")
+def test_plan_tells_what_it_cannot_price_and_goes_on(joulecast: CommandLine, model: Path) -> None:
+    asked = ("plan", model, "-a", "NVIDIA-H200", "-a", "Tesla-P4", "-p", "bf16", "-b", "8")
+    done = joulecast(*asked, "-o", "json")
     assert done.code == 0
     validate(done.document)
-    assert [result["accelerator"] for result in done.document["results"]] == ["NVIDIA-H200"]
-    (missing,) = done.document["unavailable"]
-    assert (missing["accelerator"], missing["reason"]) == ("Tesla-P4", "NotCalibrated")
-    assert (
-        "no forecast: Tesla-P4" in joulecast("compare", model, "-a", "NVIDIA-H200", "-a", "Tesla-P4", "-p", "bf16").out
-    )
+    assert [each["accelerator"] for each in done.document["candidates"]] == ["NVIDIA-H200"]
+    (missing,) = done.document["excluded"]
+    assert (missing["accelerator"], missing["why"], missing["reason"]) == ("Tesla-P4", "profile", "NotCalibrated")
+    assert "excluded: 1 cannot be forecast · Tesla-P4" in " ".join(joulecast(*asked).out.split())
+
+
+def test_plan_names_the_limit_that_is_missed(joulecast: CommandLine, model: Path) -> None:
+    asked = ("plan", model, "-a", "NVIDIA-H200", "-b", "1", "-b", "64", "--latency-milliseconds")
+    done = joulecast(*asked, "1", "--requests-per-second", "1000", "-o", "json")
+    assert [each["batch_size"] for each in done.document["candidates"]] == [1]
+    (late,) = done.document["excluded"]
+    assert (late["why"], late["setting"]["batch_size"]) == ("slo", 64)
+    assert "above 1 ms" in late["message"]
+    none = joulecast(*asked, "0.0001")
+    assert none.code == 1
+    assert "nothing that can be forecast keeps what is asked" in none.out
+
+
+def test_plan_says_what_is_saved_of_today(joulecast: CommandLine, model: Path) -> None:
+    asked = ("plan", model, "-a", "NVIDIA-H200", "-b", "64", "--today", "H200,b=1", "-o", "json")
+    document = joulecast(*asked).document
+    validate(document)
+    assert (document["today"]["accelerator"], document["today"]["batch_size"]) == ("NVIDIA-H200", 1)
+    saved = document["saving"]
+    assert saved["lower"] < saved["share"] < saved["upper"]
+    assert saved["share"] == pytest.approx(1 - document["candidates"][0]["joules"] / document["today"]["joules"], 1e-4)
+
+
+@pytest.mark.parametrize("today", ["H200,b", "H200,x=1", "H200,c=4", "H200,b=many"])
+def test_plan_refuses_a_setting_that_is_none(joulecast: CommandLine, model: Path, today: str) -> None:
+    done = joulecast("plan", model, "-a", "NVIDIA-H200", "--today", today)
+    assert (done.code, done.out) == (2, "")
+    assert "--today" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--latency-milliseconds", "0"), "latency_milliseconds is 0.0: give a number above 0"),
+        (("--time-to-first-token-milliseconds", "9"), "a pass generates no tokens"),
+        (("--per", "output-token"), "a pass is planned by inference"),
+    ],
+)
+def test_plan_refuses_an_objective_of_something_else(
+    joulecast: CommandLine, model: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = joulecast("plan", model, "-a", "NVIDIA-H200", *options)
+    assert (done.code, done.out) == (1, "")
+    assert said in done.err
 
 
 def test_an_accelerator_is_looked_for_before_the_model_is_read(joulecast: CommandLine) -> None:
-    for command in ("estimate", "compare"):
+    for command in ("estimate", "plan"):
         assert "[UnknownAccelerator]" in joulecast(command, "absent.onnx", "-a", "NVIDIA-H2OO").err
 
 
-def test_compare_without_anything_to_price_is_an_error(joulecast: CommandLine, model: Path) -> None:
-    done = joulecast("compare", model, "-a", "Tesla-P4", "-p", "bf16")
+def test_plan_without_anything_to_price_is_an_error(joulecast: CommandLine, model: Path) -> None:
+    done = joulecast("plan", model, "-a", "Tesla-P4", "-p", "bf16")
     assert (done.code, done.out) == (1, "")
     assert "bf16" in done.err
 
 
-def test_compare_all_includes_every_accelerator(joulecast: CommandLine, model: Path) -> None:
-    document = joulecast("compare", model, "--all", "-p", "fp16", "-o", "json").document
-    names = {result["accelerator"] for result in document["results"]} | {
-        each["accelerator"] for each in document["unavailable"]
-    }
+def test_plan_all_includes_every_accelerator(joulecast: CommandLine, model: Path) -> None:
+    document = joulecast("plan", model, "--all", "-p", "fp16", "-b", "8", "-o", "json").document
+    names = {each["accelerator"] for each in [*document["candidates"], *document["excluded"]]}
     listed = {entry["accelerator"] for entry in joulecast("accelerators", "-o", "json").document["accelerators"]}
     assert names == listed
 
@@ -262,7 +308,7 @@ def test_wrong_usage_ends_with_two_and_prints_nothing_else(
 
 
 @pytest.mark.parametrize(
-    "command", ["profile", "estimate", "compare", "accelerators", "evaluate", "fit", "measure", "schema", "version"]
+    "command", ["profile", "estimate", "plan", "accelerators", "evaluate", "fit", "measure", "schema", "version"]
 )
 def test_help_has_examples(joulecast: CommandLine, command: str) -> None:
     done = joulecast(command, "--help")

@@ -1,4 +1,4 @@
-"""What the command line does with a language model beside estimating it: compare, save, and refuse clearly."""
+"""What the command line does with a language model beside estimating it: plan, save, and refuse clearly."""
 
 from __future__ import annotations
 
@@ -43,47 +43,73 @@ def large(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_compare_sorts_generation_by_joules_per_request(joulecast: CommandLine, small: Path) -> None:
-    asked = ("compare", small, "-a", "NVIDIA-L40S", "-a", "NVIDIA-H200", "-c", "1", "-c", "16", "--output-tokens", "32")
-    document = joulecast(*asked, "-o", "json").document
+def test_plan_sorts_generation_by_joules_per_request(joulecast: CommandLine, small: Path) -> None:
+    asked = ("plan", small, "-a", "NVIDIA-L40S", "-a", "NVIDIA-H200", "-c", "1", "-c", "16", "--output-tokens", "32")
+    document = joulecast(*asked, "-tp", "1", "-o", "json").document
     validate(document)
-    costs = [result["joules_per_request"] for result in document["results"]]
+    costs = [each["joules"] for each in document["candidates"]]
     assert len(costs) == 4
     assert costs == sorted(costs)
-    (marked,) = [line for line in joulecast(*asked).out.splitlines() if line.startswith("★")]
-    best = document["results"][0]
-    assert marked.split()[1:3] == [best["accelerator"], str(best["concurrency"])]
-    assert len(joulecast(*asked, "-o", "csv").out.splitlines()) == 5
+    assert document["unit"] == "request"
+    assert len(joulecast(*asked, "-tp", "1", "-o", "csv").out.splitlines()) == 5
+    marked = [line for line in joulecast(*asked, "-tp", "1").out.splitlines() if line.startswith("★")]
+    assert len(marked) == (0 if document["choice"] is None else 1)
 
 
-def test_compare_lists_what_does_not_fit(joulecast: CommandLine, large: Path) -> None:
-    asked = ("compare", large, "-a", "NVIDIA-H200", "-a", "NVIDIA-L40S", "-tp", "2", "-c", "1", "-c", "4")
+def test_plan_of_output_tokens_costs_what_estimate_says(joulecast: CommandLine, small: Path) -> None:
+    asked = ("-a", "NVIDIA-H200", "-c", "4", "-tp", "2", "-o", "json")
+    (planned,) = joulecast("plan", small, *asked, "--per", "output-token").document["candidates"]
+    (forecast,) = joulecast("estimate", small, *asked).document["results"]
+    for name in ("joules", "joules_lower", "joules_upper"):
+        assert planned[name] == pytest.approx(forecast[name.replace("joules", "joules_per_output_token")], 1e-5)
+    for name in ("time_to_first_token_seconds", "inter_token_latency_seconds", "average_power_watts", "origin"):
+        assert planned[name] == forecast[name]
+
+
+def test_plan_lists_what_does_not_fit(joulecast: CommandLine, large: Path) -> None:
+    asked = ("plan", large, "-a", "NVIDIA-H200", "-a", "NVIDIA-L40S", "-tp", "2", "-c", "1", "-c", "4")
     document = joulecast(*asked, "-o", "json").document
     validate(document)
-    assert [each["accelerator"] for each in document["results"]] == ["NVIDIA-H200"] * 2
-    missing = [(each["accelerator"], each["reason"]) for each in document["unavailable"]]
-    assert missing == [("NVIDIA-L40S", "DoesNotFit")] * 2
-    assert "no forecast: 4 requests of 640 tokens take" in joulecast(*asked).out
+    assert [each["accelerator"] for each in document["candidates"]] == ["NVIDIA-H200"] * 2
+    missing = [(each["accelerator"], each["why"], each["reason"]) for each in document["excluded"]]
+    assert missing == [("NVIDIA-L40S", "memory", "DoesNotFit")] * 2
+    assert "excluded: 2 do not fit the memory" in joulecast(*asked).out
 
 
-def test_compare_without_a_card_that_fits_is_an_error(joulecast: CommandLine, large: Path) -> None:
-    done = joulecast("compare", large, "-a", "NVIDIA-L40S")
+def test_plan_names_degrees_that_cannot_share_the_model(joulecast: CommandLine, small: Path) -> None:
+    config = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps(config | {"intermediate_size": 3 * config["hidden_size"] + 2}))
+    document = joulecast("plan", small / "config.json", "-a", "NVIDIA-H200", "-c", "1", "-o", "json").document
+    assert {each["tensor_parallel"] for each in document["candidates"]} < {1, 2, 4, 8}
+    assert {each["why"] for each in document["excluded"]} == {"degree"}
+
+
+def test_plan_without_a_card_that_fits_is_an_error(joulecast: CommandLine, large: Path) -> None:
+    done = joulecast("plan", large, "-a", "NVIDIA-L40S", "-tp", "1")
     assert (done.code, done.out) == (1, "")
     assert "[DoesNotFit]" in done.err
 
 
-def test_compare_refuses_what_no_card_could_answer(joulecast: CommandLine, small: Path) -> None:
-    done = joulecast("compare", small, "-a", "NVIDIA-H200", "--precision", "fp12")
+def test_plan_refuses_what_no_card_could_answer(joulecast: CommandLine, small: Path) -> None:
+    done = joulecast("plan", small, "-a", "NVIDIA-H200", "--precision", "fp12")
     assert done.code == 1
     assert "precision 'fp12'" in done.err
 
 
-def test_compare_of_one_pass_sorts_by_joules_per_inference(joulecast: CommandLine, small: Path) -> None:
+def test_plan_of_one_pass_sorts_by_joules_per_inference(joulecast: CommandLine, small: Path) -> None:
     asked = ("-a", "NVIDIA-L40S", "-a", "NVIDIA-H200", "--phase", "forward", "-b", "1", "-b", "8", "-o", "json")
-    document = joulecast("compare", small, *asked).document
-    costs = [result["joules_per_inference"] for result in document["results"]]
-    assert len(costs) == 4
+    document = joulecast("plan", small, *asked).document
+    validate(document)
+    costs = [each["joules"] for each in document["candidates"]]
+    assert (len(costs), document["unit"]) == (4, "inference")
     assert costs == sorted(costs)
+
+
+def test_estimate_takes_several_numbers_of_cards(joulecast: CommandLine, small: Path) -> None:
+    asked = ("-tp", "1", "-tp", "2", "-o", "json")
+    assert [each["parallel"] for each in joulecast("estimate", small, *asked).document["results"]] == [1, 2]
+    forward = joulecast("estimate", small, *asked, "--phase", "forward", "-b", "1").document
+    assert [each["parallel"] for each in forward["results"]] == [1, 2]
 
 
 def test_a_table_of_generation_fits_a_terminal(
@@ -91,7 +117,7 @@ def test_a_table_of_generation_fits_a_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(WIDEST))
     asked = ("-c", "1", "-c", "32", "-tp", "8", "-a", "NVIDIA-H100-80GB-HBM3", "-a", "NVIDIA-H200")
-    for command in ("estimate", "compare"):
+    for command in ("estimate", "plan"):
         shown = joulecast(command, large, *asked).out
         assert shown.count("NVIDIA-H100-80GB-HBM3 ") >= 2  # in one line, not folded
         assert max(len(line) for line in shown.splitlines()) <= WIDEST
@@ -127,7 +153,7 @@ def test_a_saved_profile_refuses_what_it_does_not_hold(
 def test_a_language_model_takes_no_option_of_graphs(
     joulecast: CommandLine, small: Path, option: tuple[str, str]
 ) -> None:
-    for command in ("profile", "estimate", "compare"):
+    for command in ("profile", "estimate", "plan"):
         done = joulecast(command, small, *option)
         assert (done.code, done.out) == (2, "")
         assert f"has no {option[0]}" in " ".join(done.err.replace("│", " ").split())
@@ -143,7 +169,7 @@ def test_precision_changes_one_pass_as_it_changes_generation(joulecast: CommandL
 
 def test_an_engine_does_not_run_a_graph(joulecast: CommandLine, tmp_path: Path) -> None:
     model = small_models.classifier(tmp_path / "model.onnx")
-    for command in ("estimate", "compare"):
+    for command in ("estimate", "plan"):
         done = joulecast(command, model, "-a", "NVIDIA-H200", "--runtime", "vllm")
         assert (done.code, done.out) == (1, "")
         assert "is a graph, which vllm does not run: choose one of the runtimes torch-eager" in done.err
@@ -154,7 +180,7 @@ def test_an_unknown_architecture_names_the_ways_out(
 ) -> None:
     monkeypatch.setattr(traced_models, "EXTRA", ("a_package_that_is_not_installed",))
     (large / "config.json").write_text(json.dumps(LLAMA_70B | {"model_type": "lama"}))
-    for command in ("profile", "estimate", "compare"):
+    for command in ("profile", "estimate", "plan"):
         done = joulecast(command, large)
         assert (done.code, done.out) == (1, "")
         assert "model_type 'lama'" in done.err
@@ -182,7 +208,7 @@ def test_one_pass_takes_no_option_of_generation(joulecast: CommandLine, large: P
     (large / "config.json").write_text(json.dumps(LLAMA_70B | {"architectures": ["LlamaForSequenceClassification"]}))
     assert joulecast("estimate", large, "-a", "NVIDIA-H200", "-tp", "4", "--input-tokens", "64").code == 0
     for option, value in (("--concurrency", "4"), ("--output-tokens", "8"), ("--cached-tokens", "8")):
-        for command in ("estimate", "compare"):
+        for command in ("estimate", "plan"):
             done = joulecast(command, large, "-a", "NVIDIA-H200", option, value)
             assert (done.code, done.out) == (2, "")
             assert f"leave {option} out" in " ".join(done.err.replace("│", "").split())

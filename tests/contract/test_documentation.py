@@ -1,4 +1,4 @@
-"""Every example in docs/cli.md and docs/python.md runs, and what it shows is what it prints."""
+"""Every example in docs/cli.md, docs/python.md and docs/planning.md runs, and what it shows is what it prints."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
 
 
-def commands() -> list[tuple[str, str]]:
-    """Every command of cli.md with the output shown under it, in the page's order, for they build on each other."""
-    parts = [part for block in blocks("cli.md", "console") for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+def commands(page: str) -> list[tuple[str, str]]:
+    """Every command of ``page`` with the output shown under it, in the page's order, for they build on each other."""
+    parts = [part for block in blocks(page, "console") for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
     return [(command, shown) for command, _, shown in (part.partition("\n") for part in parts)]
 
 
@@ -73,15 +73,21 @@ def assert_shown(shown: str, printed: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("page", "fewest"), [("cli.md", 20), ("planning.md", 3)])
 def test_the_examples_of_the_command_line_run_as_shown(
-    folder: Path, registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    page: str,
+    fewest: int,
+    folder: Path,
+    registry: Registry,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DOCKER_CONFIG", str(folder))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     joulecast = CommandLine(capsys, monkeypatch)
-    assert len(commands()) > 20
-    for command, shown in commands():
+    assert len(commands(page)) > fewest
+    for command, shown in commands(page):
         line = command.replace(STAND_IN, registry.host)
         done = in_shell(line) if re.search("[|>]", line) else joulecast(*shlex.split(line)[1:])
         assert done.code in (0, 141), f"$ {command}\n{done.err}"  # 141: `head` has read enough
@@ -96,9 +102,10 @@ def in_shell(line: str) -> Finished:
 
 
 @pytest.mark.slow
-def test_the_examples_of_python_run(folder: Path, registry: Registry) -> None:
-    program = "\n".join(blocks("python.md", "python")).replace(STAND_IN, registry.host)
-    assert program.count("joulecast.") > 10
+@pytest.mark.parametrize(("page", "fewest"), [("python.md", 10), ("planning.md", 3)])
+def test_the_examples_of_python_run(page: str, fewest: int, folder: Path, registry: Registry) -> None:
+    program = "\n".join(blocks(page, "python")).replace(STAND_IN, registry.host)
+    assert program.count("joulecast.") > fewest
     environment = {**os.environ, "DOCKER_CONFIG": str(folder)}
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -112,7 +119,7 @@ def test_the_examples_of_python_run(folder: Path, registry: Registry) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", ["profile", "estimate", "compare", "accelerators", "evaluate", "fit"])
+@pytest.mark.parametrize("command", ["profile", "estimate", "plan", "accelerators", "evaluate", "fit"])
 def test_every_option_is_told_of(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,9 +131,9 @@ def test_every_option_is_told_of(
     assert [option for option in options if option not in page] == []
 
 
-def test_compare_tells_its_own_default(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_tells_its_own_default(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    told = " ".join(CommandLine(capsys, monkeypatch)("compare", "--help").out.split())
+    told = " ".join(CommandLine(capsys, monkeypatch)("plan", "--help").out.split())
     assert "[default: (NVIDIA-H200)]" not in told
     assert "[default: (all with more behind them than a data sheet)]" in told
 

@@ -29,7 +29,7 @@ from joulecast.units import round_significant
 SCHEMA_VERSION = 2
 """Raised when a field is renamed, removed or changes meaning; a new field alone does not raise it."""
 
-KINDS = ("profile", "estimate", "accelerators", "evaluation", "suite")
+KINDS = ("profile", "estimate", "plan", "accelerators", "evaluation", "suite")
 """The kinds that have a schema."""
 
 _DIGITS = 6  # significant digits of a figure in a document: far finer than any interval, coarse enough to compare texts
@@ -76,11 +76,16 @@ def estimate_document(
     """
     return {
         **header("estimate"),
-        "model": None if model is None else _identity(model) | {"workload": _workload_without_batch(model.workload)},
+        "model": None if model is None else model_document(model),
         "results": [_result(estimate) for estimate in estimates],
         "unavailable": [problem(name, error) for name, error in (unavailable or {}).items()],
         "layers": _layer_rows(estimates) if with_layers else [],
     }
+
+
+def model_document(profile: ModelProfile) -> Document:
+    """Return which model was profiled, and its workload without the batch size."""
+    return _identity(profile) | {"workload": _workload_without_batch(profile.workload)}
 
 
 def profile_from_document(document: Mapping[str, Any]) -> ModelProfile:

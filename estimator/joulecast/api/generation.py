@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING
 
 from joulecast.blocks import Experts, LanguageModel
-from joulecast.energy.engines.coefficients import engine_named
-from joulecast.energy.engines.pricing import PassForecast, price_passes, step_seconds
+from joulecast.energy.engines.intervals import Widths, widenings, widths
+from joulecast.energy.engines.pricing import PassForecast, price_counted, step_seconds
+from joulecast.energy.engines.table import Passes, passes_of
 from joulecast.energy.interval import Widening
 from joulecast.energy.model import ORIGINS, LayerEnergy, Origin
 from joulecast.errors import WorkloadError
@@ -18,7 +19,7 @@ from joulecast.layers import Coverage
 from joulecast.serving.execution import executed_on
 from joulecast.serving.fitting import DOES_NOT_FIT, Memory, memory_of, require_fit
 from joulecast.serving.generation import Generated, Spent, concurrency_of, generate
-from joulecast.serving.outline import Outline
+from joulecast.serving.outline import Outline, SameModel
 from joulecast.serving.passes import Pass, decode, prefill
 from joulecast.serving.requests import GenerationRequest, Phase
 from joulecast.units import Seconds, Watts
@@ -26,12 +27,11 @@ from joulecast.workloads import DEFAULT_ENGINE, DEFAULT_PRECISION
 
 if TYPE_CHECKING:
     from joulecast.energy.profile import AcceleratorProfile
+    from joulecast.layers import LayerProfile
 
 _LEVEL = 0.9
 
 # Log half-widths that reasons add in quadrature; ADR 0157 says why each is what it is.
-_BASE = 0.3
-_OTHER_CARD = 0.2
 _IGNORED = 0.1
 _SKEW = 0.1
 _LISTED_KEYS = 5
@@ -131,6 +131,32 @@ def forecast_generation(
     return _Served(run, accelerator, asked, runtime, precision, clock_mhz).estimate()
 
 
+def forecast_concurrencies(
+    model: LanguageModel,
+    accelerator: AcceleratorProfile,
+    asked: GenerationRequest,
+    concurrencies: Sequence[int],
+    *,
+    precision: str = DEFAULT_PRECISION,
+    runtime: str = DEFAULT_ENGINE,
+    clock_mhz: float | None = None,
+) -> list[GenerationEstimate | WorkloadError]:
+    """Forecast ``asked``, which names its precision but does not convert ``model`` to it, at each of ``concurrencies``.
+
+    All passes are priced together, which takes a fraction of the time of as many forecasts. A concurrency that does
+    not fit has its error in place of a forecast. Raises what ``forecast_generation`` raises otherwise.
+    """
+    run = executed_on(model, architecture=accelerator.architecture, product=accelerator.product)
+    each = [replace(asked, concurrency=count, requests_per_second=None) for count in concurrencies]
+    served = [_Served(run, accelerator, own, runtime, precision, clock_mhz) for own in each]
+    problems = [own.problem() for own in served]
+    fitting = [own.passes() for own, problem in zip(served, problems, strict=True) if not problem]
+    shown = dict.fromkeys(run for _, layered in fitting for run in layered)
+    runs = [*dict.fromkeys(run for plain, _ in fitting for run in plain if run not in shown), *shown]
+    known = dict(zip(runs, served[0].forecasts(runs, with_layers=len(shown)), strict=True)) if runs else {}
+    return [problem or own.estimate(known) for own, problem in zip(served, problems, strict=True)]
+
+
 def forecast_passes(
     model: LanguageModel,
     passes: Sequence[Pass],
@@ -144,22 +170,30 @@ def forecast_passes(
 ) -> tuple[PassForecast, ...]:
     """Forecast passes of ``model`` on one of ``cards`` cards that share it; layers that are alike are priced once.
 
-    - ``waiting_seconds``: after each pass, in which the cards wait for the engine.
-    - ``with_layers``: how many of the last passes have an entry for each row.
-
-    Raises WorkloadError where the model cannot be divided among the cards, and what ``price_passes`` raises.
+    ``waiting_seconds``: after each pass, in which the cards wait for the engine. ``with_layers``: how many of the last
+    passes have an entry for each row. Raises WorkloadError where the model cannot be divided among the cards, and what ``price_counted`` raises.
     """
-    counted = [Outline.of(model).rows(run, cards=cards) for run in passes]
-    return price_passes(
-        [each.rows for each in counted],
+    counted, rows = _counted(SameModel(model), tuple(passes), cards, engine)
+    return price_counted(
+        counted,
+        rows,
         accelerator,
         engine=engine,
         cards=cards,
         clock_mhz=clock_mhz,
-        times=[each.times for each in counted],
         waiting_seconds=waiting_seconds,
         with_layers=with_layers,
     )
+
+
+@lru_cache(maxsize=8)
+def _counted(
+    same: SameModel, passes: tuple[Pass, ...], cards: int, engine: str
+) -> tuple[Passes, tuple[tuple[LayerProfile, ...], ...]]:
+    """Return the kernels of passes, and their rows. Those of the last calls are kept: other cards run the same."""
+    counted = [Outline.of(same.model).rows(run, cards=cards) for run in passes]
+    rows = tuple(each.rows for each in counted)
+    return passes_of(rows, engine, [each.times for each in counted]), rows
 
 
 def spent(priced: PassForecast, cards: int) -> Spent:
@@ -183,8 +217,30 @@ class _Served:
         self._engine, self._precision, self._clock_mhz = engine, precision, clock_mhz
         self._cards = asked.tensor_parallel
         self._outline = Outline.of(model)
+        self._known: Mapping[Pass, PassForecast] = {}
 
-    def estimate(self) -> GenerationEstimate:
+    def problem(self) -> WorkloadError | None:
+        """Return the error where the concurrency asked for does not fit."""
+        try:
+            self._memory(self._concurrency())
+        except WorkloadError as error:
+            return error
+        return None
+
+    def passes(self) -> tuple[list[Pass], list[Pass]]:
+        """Return the passes that a forecast prices, which do not depend on what they cost, and those with layers."""
+        asked, seen = self._concurrency(), list[Pass]()
+
+        def note(passes: Sequence[Pass]) -> list[Spent]:
+            seen.extend(passes)
+            return [Spent(seconds=1.0, joules=1.0)] * len(passes)
+
+        generate(self._asked, asked, note)
+        return seen, list(self._shown(asked).values())
+
+    def estimate(self, known: Mapping[Pass, PassForecast] | None = None) -> GenerationEstimate:
+        """Return the forecast; ``known``: its passes, where they are priced already."""
+        self._known = known or {}
         concurrency = self._concurrency()
         memory = self._memory(concurrency)
         shown, layered = self._shown(concurrency), list[PassForecast]()
@@ -209,7 +265,7 @@ class _Served:
 
         Those ``shown`` by layer are priced in the same call, which costs little more, and go to ``layered``.
         """
-        priced = self._forecasts([*passes, *shown], with_layers=len(shown))
+        priced = self.forecasts([*passes, *shown], with_layers=len(shown))
         if layered is not None:
             layered += priced[len(passes) :]
         return [spent(each, self._cards) for each in priced[: len(passes)]]
@@ -262,7 +318,10 @@ class _Served:
             if asked.phase == phase or (asked.phase == "request" and (phase == "prefill" or asked.output_tokens > 1))
         }
 
-    def _forecasts(self, passes: Sequence[Pass], *, with_layers: int = 0) -> tuple[PassForecast, ...]:
+    def forecasts(self, passes: Sequence[Pass], *, with_layers: int = 0) -> tuple[PassForecast, ...]:
+        """Price passes, those that are not known."""
+        if self._known:
+            return tuple(self._known[run] for run in passes)
         return forecast_passes(
             self._model,
             passes,
@@ -334,33 +393,6 @@ class _Served:
             reason = f"the memory of {self._accelerator.product} is not known: whether the model fits was not checked"
             found.append(Widening(reason=reason, log_half_width=0.0))
         return found
-
-
-def widenings(engine: str, product: str) -> list[Widening]:
-    """Return a prior where no case was scored under ``engine``, and that of a card whose kernels were not timed."""
-    found = []
-    if engine_named(engine).interval is None:
-        found.append(Widening(reason=f"the interval of {engine} is a prior: no case was scored", log_half_width=_BASE))
-    if product not in engine_named(engine).cards:
-        reason = f"no kernels of {engine} were timed on {product}: taken from cards like it"
-        found.append(Widening(reason=reason, log_half_width=_OTHER_CARD))
-    return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Widths:
-    """Log half-widths of a forecast's intervals."""
-
-    seconds: float
-    joules: float
-
-
-def widths(engine: str, wider: Sequence[Widening]) -> Widths:
-    """Return the intervals of scored cases under ``engine``, with every reason added in quadrature."""
-    own, scored = math.sqrt(sum(each.log_half_width**2 for each in wider)), engine_named(engine).interval
-    if scored is None:
-        return Widths(seconds=own, joules=own)
-    return Widths(seconds=math.hypot(scored.seconds, own), joules=math.hypot(scored.joules, own))
 
 
 def _figure(value: float, width: float) -> Figure:

@@ -127,7 +127,7 @@ def price_forward(
     Raises NotCalibratedError for a runtime that is no engine and for weights that no engine runs on this accelerator,
     WorkloadError where the cards cannot share the model, and what ``price_pass`` raises.
     """
-    from joulecast.api.generation import widenings, widths
+    from joulecast.energy.engines.intervals import widenings, widths
 
     require_engine(runtime)
     require_degree(cards)

@@ -19,7 +19,7 @@ from joulecast.printable import printable
 
 EPILOGUE = (
     "Examples: `joulecast profile model.onnx` · `joulecast estimate model.onnx -a NVIDIA-H200 -b 32` ·"
-    " `joulecast compare registry.example/models/resnet50:1 -b 1 -b 32`"
+    " `joulecast plan registry.example/models/resnet50:1 --latency-milliseconds 20`"
 )
 
 TRACEBACK = "JOULECAST_TRACEBACK"
@@ -41,7 +41,7 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    "profile", "estimate", "compare", "accelerators", "evaluate", "fit", "suite", "measure", "calibrate", "schema",
+    "profile", "estimate", "plan", "accelerators", "evaluate", "fit", "suite", "measure", "calibrate", "schema",
     "version",
 )  # fmt: skip
 """In the order of the help; each is a function ``command`` in the module that bears its name, in the package

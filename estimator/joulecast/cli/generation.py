@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from joulecast.cli.options import Architecture
-from joulecast.errors import JoulecastError, NotCalibratedError
-from joulecast.serving.fitting import DOES_NOT_FIT
 from joulecast.serving.requests import DEGREES, GenerationRequest
 
 if TYPE_CHECKING:
@@ -66,11 +64,11 @@ class GenerationOptions:
         typer.Option(min=0, help="Input tokens that a prefix cache holds.", show_default="0", rich_help_panel=_PANEL),
     ] = None
     tensor_parallel: Annotated[
-        int | None,
+        list[int] | None,
         typer.Option(
             "--tensor-parallel",
             "-tp",
-            help=f"Cards that share the model: {', '.join(map(str, DEGREES))}.",
+            help=f"Cards that share the model: {', '.join(map(str, DEGREES))}; repeatable.",
             show_default="1",
             rich_help_panel=_PANEL,
         ),
@@ -99,15 +97,28 @@ class GenerationOptions:
 
         return in_cache_precision(model, self.cache_precision or "default")
 
+    @property
+    def degrees(self) -> tuple[int, ...]:
+        """The numbers of cards that share the model."""
+        return tuple(dict.fromkeys(self.tensor_parallel or [1]))
+
     def requests(self, phase: PhaseChoice) -> list[GenerationRequest]:
-        """Return one request for each concurrency. Raises WorkloadError for what cannot be asked."""
-        stated = {
-            name: getattr(self, name)
-            for name in ("input_tokens", "output_tokens", "cached_tokens", "tensor_parallel", "requests_per_second")
-            if getattr(self, name) is not None
-        }
+        """Return a request for each number of cards and concurrency. Raises WorkloadError for what cannot be asked."""
+        stated = self.stated | (
+            {} if self.requests_per_second is None else {"requests_per_second": self.requests_per_second}
+        )
         counts: Sequence[int | None] = self.concurrency or [None if "requests_per_second" in stated else 1]
-        return [GenerationRequest(phase=phase.value, concurrency=each, **stated) for each in counts]  # type: ignore[arg-type]
+        return [
+            GenerationRequest(phase=phase.value, concurrency=count, tensor_parallel=degree, **stated)  # type: ignore[arg-type]
+            for degree in self.degrees
+            for count in counts
+        ]
+
+    @property
+    def stated(self) -> dict[str, int]:
+        """The tokens that were given, by field of ``GenerationRequest``."""
+        names = ("input_tokens", "output_tokens", "cached_tokens")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 _OF_A_PASS = ("--phase", "--input-tokens", "--tensor-parallel", "--architecture")
@@ -127,36 +138,6 @@ def asked_phase(options: GenerationOptions, model: LanguageModel, batch_sizes: S
             param_hint=unused[0],
         )
     return phase
-
-
-def comparable(
-    model: LanguageModel,
-    accelerators: Sequence[AcceleratorProfile],
-    requests: Sequence[GenerationRequest],
-    *,
-    precision: str,
-    runtime: str,
-    fetched: FetchedModel | None = None,
-) -> tuple[list[GenerationEstimate], list[tuple[str, JoulecastError]]]:
-    """Return the forecasts that can be made, the fewest joules per request first, and the errors of the others.
-
-    Raises the first of these if none can be made, and what concerns all accelerators alike.
-    """
-    found: list[GenerationEstimate] = []
-    unavailable: list[tuple[str, JoulecastError]] = []
-    for accelerator in accelerators:
-        for request in requests:
-            try:
-                found += forecasts(
-                    model, [accelerator], [request], precision=precision, runtime=runtime, fetched=fetched
-                )
-            except JoulecastError as error:
-                if not isinstance(error, NotCalibratedError) and error.reason != DOES_NOT_FIT:
-                    raise
-                unavailable.append((accelerator.product, error))
-    if unavailable and not found:
-        raise unavailable[0][1]
-    return sorted(found, key=lambda each: each.joules_per_request.value), unavailable
 
 
 def forecasts(

@@ -45,13 +45,18 @@ def passes(
     generation: GenerationOptions,
     batch_sizes: list[int] | None,
     opened: TracedSource | FetchedModel | None,
+    *,
+    default: int = FORECAST_BATCH_SIZE,
 ) -> list[ModelProfile]:
-    """Return profiles of a source that no engine serves. Raises usage errors for options of generation."""
+    """Return profiles of a source that no engine serves. Raises usage errors for options of generation.
+
+    ``default``: the batch size where neither ``batch_sizes`` nor the model says one.
+    """
     if isinstance(opened, TracedSource):
         refuse_phases(opened, generation)
-        return traced_profiles(opened, batch_sizes, generation.input_tokens, default=FORECAST_BATCH_SIZE)
+        return traced_profiles(opened, batch_sizes, generation.input_tokens, default=default)
     refuse_generation(request, generation)
-    return profiles(request, batch_sizes, fetched=opened)
+    return profiles(request, batch_sizes, default=default, fetched=opened)
 
 
 def profiles(

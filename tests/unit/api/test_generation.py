@@ -10,10 +10,10 @@ import pytest
 
 import joulecast
 from joulecast.accelerators.catalogue import accelerator_named
-from joulecast.api import generation
 from joulecast.api.generation import forecast_generation
 from joulecast.api.generation_documents import generation_document
 from joulecast.api.language_models import in_precision, language_model
+from joulecast.energy.engines import intervals
 from joulecast.energy.engines.coefficients import ServedInterval, engine_named
 from joulecast.energy.interval import Widening
 from joulecast.errors import JoulecastError, NotCalibratedError, UnsupportedOperatorError, WorkloadError
@@ -230,20 +230,20 @@ def test_a_step_of_an_output_of_one_token_is_priced():
 def test_scored_engines_have_intervals_of_their_own_for_seconds_and_joules(monkeypatch: pytest.MonkeyPatch) -> None:
     scored = ServedInterval(seconds=0.3, watts=0.1, joules=0.4, origin="made up")
     engine = replace(engine_named("vllm"), interval=scored)
-    monkeypatch.setattr(generation, "engine_named", lambda name: engine)
+    monkeypatch.setattr(intervals, "engine_named", lambda name: engine)
     wider = [Widening(reason="another reason", log_half_width=0.3)]
-    found = generation.widths("vllm", wider)
+    found = intervals.widths("vllm", wider)
     assert found.seconds == pytest.approx(math.hypot(0.3, 0.3))
     assert found.joules == pytest.approx(0.5)
-    assert not any("prior" in each.reason for each in generation.widenings("vllm", "NVIDIA-H200"))
+    assert not any("prior" in each.reason for each in intervals.widenings("vllm", "NVIDIA-H200"))
 
 
 def test_an_engine_that_was_never_scored_says_that_its_interval_is_a_prior(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = replace(engine_named("vllm"), interval=None)
-    monkeypatch.setattr(generation, "engine_named", lambda name: engine)
-    reasons = generation.widenings("vllm", "NVIDIA-H200")
+    monkeypatch.setattr(intervals, "engine_named", lambda name: engine)
+    reasons = intervals.widenings("vllm", "NVIDIA-H200")
     assert "is a prior" in reasons[0].reason
-    assert generation.widths("vllm", reasons).seconds == generation.widths("vllm", reasons).joules > 0
+    assert intervals.widths("vllm", reasons).seconds == intervals.widths("vllm", reasons).joules > 0
 
 
 def test_a_cache_in_eight_bits_takes_half_the_memory_and_less_to_read():

@@ -95,8 +95,8 @@ def command(
     if phase is PhaseChoice.FORWARD:
         tokens = generation.input_tokens
         profiled = forward_profiles(found, batch_size, tokens, default=FORECAST_BATCH_SIZE, precision=precision)
-        cards = generation.tensor_parallel or 1
-        printed.passes(profiled[0], forward_estimates(profiled, accelerators, cards=cards, **asked))
+        degrees = generation.degrees
+        printed.passes(profiled[0], forward_estimates(profiled, accelerators, degrees=degrees, **asked))
     else:
         cached = replace(found, model=generation.cached(found.model))
         printed.generation(cached, generation.requests(phase), accelerators, **asked)

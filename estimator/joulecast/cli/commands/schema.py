@@ -18,6 +18,7 @@ class DocumentKind(StrEnum):
 
     PROFILE = "profile"
     ESTIMATE = "estimate"
+    PLAN = "plan"
     ACCELERATORS = "accelerators"
     EVALUATION = "evaluation"
     SUITE = "suite"

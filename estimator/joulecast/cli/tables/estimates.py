@@ -1,8 +1,8 @@
-"""What ``joulecast estimate`` and ``joulecast compare`` show."""
+"""What ``joulecast estimate`` shows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from joulecast.cli.tables.cells import line
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from joulecast.energy.model import EnergyEstimate
-    from joulecast.errors import JoulecastError
     from joulecast.layers import Coverage, ModelProfile
 
 _UNPRICED = "is priced by nothing calibrated; the figures leave it out"
@@ -35,15 +34,6 @@ def estimate_tables(
     return shown
 
 
-def comparison_tables(
-    profile: ModelProfile, estimates: Sequence[EnergyEstimate], unavailable: Mapping[str, JoulecastError]
-) -> list[RenderableType]:
-    """Build the tables of many accelerators, the best first and marked, and list what could not be priced."""
-    title = "Forecasts, fewest joules per inference first"
-    shown = [_asked(profile, estimates), _forecasts(title, estimates, mark_first=True), *_notes(estimates)]
-    return shown + [line(f"no forecast: {error}", style="yellow") for error in unavailable.values()]
-
-
 def _asked(profile: ModelProfile, estimates: Sequence[EnergyEstimate]) -> Table:
     """Build the facts that all forecasts of a command share."""
     shared = dict.fromkeys(
@@ -59,7 +49,7 @@ def _cards(count: int) -> str:
     return f", on {count} cards that share the model" if count > 1 else ""
 
 
-def _forecasts(title: str, estimates: Sequence[EnergyEstimate], *, mark_first: bool = False) -> Table:
+def _forecasts(title: str, estimates: Sequence[EnergyEstimate]) -> Table:
     energy = joules(estimate.joules_per_batch for estimate in estimates)
     single = metric("J", [estimate.joules_per_batch / estimate.batch_size for estimate in estimates])
     time = metric("s", [estimate.latency_seconds for estimate in estimates])
@@ -68,11 +58,8 @@ def _forecasts(title: str, estimates: Sequence[EnergyEstimate], *, mark_first: b
         (f"{single.unit} per\ninference", True), (f"{time.unit} per\nbatch", True), ("W", True),
         ("coverage", True), ("origin", False),
     )  # fmt: skip
-    for position, estimate in enumerate(estimates):
-        mark = "★ " if position == 0 else "  "
-        cells = _cells(estimate, energy, single, time)
-        style = "bold" if mark_first and not position else None
-        table.add_row((mark if mark_first else "") + estimate.accelerator, *cells, style=style)
+    for estimate in estimates:
+        table.add_row(estimate.accelerator, *_cells(estimate, energy, single, time))
     return table
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from joulecast.api.generation import GenerationEstimate, PhaseLayers
     from joulecast.blocks import LanguageModel
-    from joulecast.errors import JoulecastError
     from joulecast.sources import FetchedModel
 
 _MOST_DEFAULTS = 12
@@ -33,18 +32,6 @@ def generation_tables(
     table = _forecasts("Forecast", estimates)
     shown: list[RenderableType] = [facts(_facts(fetched, model, estimates)), table, *_notes(estimates)]
     return shown + [_phases(estimate) for estimate in estimates if explain]
-
-
-def comparison_tables(
-    fetched: FetchedModel,
-    model: LanguageModel,
-    estimates: Sequence[GenerationEstimate],
-    unavailable: Sequence[tuple[str, JoulecastError]],
-) -> list[RenderableType]:
-    """Build the tables of many accelerators, the best first and marked, and list what could not be priced."""
-    table = _forecasts("Forecasts, fewest joules per request first", estimates, mark_first=True)
-    shown: list[RenderableType] = [facts(_facts(fetched, model, estimates)), table, *_notes(estimates)]
-    return shown + [line(f"no forecast: {error}", style="yellow") for _, error in unavailable]
 
 
 def _facts(fetched: FetchedModel, model: LanguageModel, estimates: Sequence[GenerationEstimate]) -> dict[str, str]:
@@ -75,15 +62,13 @@ def _asked(estimate: GenerationEstimate) -> str:
     return f"{estimate.runtime}, {estimate.precision} precision, {estimate.phase} of {tokens}{shared}"
 
 
-def _forecasts(title: str, estimates: Sequence[GenerationEstimate], *, mark_first: bool = False) -> Table:
+def _forecasts(title: str, estimates: Sequence[GenerationEstimate]) -> Table:
     """Build a row for each forecast. What all have in common stands in ``_facts``, so that a line fits a terminal."""
     columns = [column for column in _columns(estimates) if column.cells]
     headers = [(column.header, True) for column in columns]
     table = plain_table(title, ("accelerator", False), *headers)
     for position, each in enumerate(estimates):
-        mark = ("★ " if position == 0 else "  ") if mark_first else ""
-        style = "bold" if mark_first and not position else None
-        table.add_row(mark + each.accelerator, *(column.cells[position] for column in columns), style=style)
+        table.add_row(each.accelerator, *(column.cells[position] for column in columns))
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -101,7 +102,30 @@ def price_passes(
     Raises NotCalibratedError for an unknown engine, for a clock that the accelerator does not have, for an arithmetic
     that its hardware lacks or of which no source states a peak, and for a profile of a simulated device.
     """
-    counted = passes_of(passes, engine, times)
+    return price_counted(
+        passes_of(passes, engine, times),
+        passes,
+        accelerator,
+        engine=engine,
+        cards=cards,
+        clock_mhz=clock_mhz,
+        waiting_seconds=waiting_seconds,
+        with_layers=with_layers,
+    )
+
+
+def price_counted(
+    counted: Passes,
+    passes: Sequence[Sequence[LayerProfile]],
+    accelerator: AcceleratorProfile,
+    *,
+    engine: str = "vllm",
+    cards: int = 1,
+    clock_mhz: float | None = None,
+    waiting_seconds: Sequence[float] | None = None,
+    with_layers: int = 0,
+) -> tuple[PassForecast, ...]:
+    """Forecast ``passes`` as ``price_passes`` does, where their kernels are ``counted`` already: for another card."""
     waits = np.zeros(counted.size) if waiting_seconds is None else np.array(waiting_seconds, dtype=float)
     priced = _Priced(counted, accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz, waits=waits)
     first = len(passes) - with_layers
@@ -207,26 +231,24 @@ class _Priced:
 
     def layers(self, number: int, rows: Sequence[LayerProfile]) -> tuple[LayerEnergy, ...]:
         """Return an entry for each executed one of ``rows``, which are those of pass ``number``."""
-        kept, table = float(self._kept[number]), self.passes.table
-        executed = [row for row in rows if row.kind in EXECUTED]
-        positions = self.passes.which[self.passes.index == number].tolist()
-        seconds, compute = self._costs.seconds.tolist(), (kept * self._compute).tolist()
-        memory = (kept * self._costs.memory_joules).tolist()
-        priced, origins = table.priced.tolist(), [_origin(self._accelerator, self._card, k) for k in table.kernel]
-        return tuple(
-            LayerEnergy(
-                name=row.name,
-                op_type=row.op_type,
-                scope=row.scope,
-                seconds=seconds[position],
-                static_joules=Joules(self._static_watts * seconds[position]),
-                compute_joules=compute[position],
-                memory_joules=memory[position],
-                origin=origins[position],
-                priced=priced[position],
-            )
-            for row, position in zip(executed, positions, strict=True)
+        kept, executed = float(self._kept[number]), [row for row in rows if row.kind in EXECUTED]
+        which = self.passes.which[self.passes.index == number]
+        seconds = self._costs.seconds[which]
+        return LayerEnergy.of_columns(
+            name=[row.name for row in executed],
+            op_type=[row.op_type for row in executed],
+            scope=[row.scope for row in executed],
+            seconds=seconds.tolist(),
+            static_joules=(self._static_watts * seconds).tolist(),
+            compute_joules=(kept * self._compute[which]).tolist(),
+            memory_joules=(kept * self._costs.memory_joules[which]).tolist(),
+            origin=[self._origins[position] for position in which.tolist()],
+            priced=self.passes.table.priced[which].tolist(),
         )
+
+    @cached_property
+    def _origins(self) -> list[Origin]:
+        return [_origin(self._accelerator, self._card, kernel) for kernel in self.passes.table.kernel.tolist()]
 
 
 def _pace(accelerator: AcceleratorProfile, card: Card) -> float:

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
-from joulecast.cli.tables.estimates import comparison_tables, estimate_tables
+from joulecast.cli.tables.estimates import estimate_tables
 from joulecast.cli.tables.explanation import causes
 from joulecast.cli.tables.profiles import profile_tables
-from joulecast.errors import NotCalibratedError
 from joulecast.layers import Coverage
 from tests.unit.handmade import COSTLIER, ESTIMATE, PROFILE
 
@@ -99,15 +98,6 @@ def test_a_row_that_nothing_prices_says_so() -> None:
     assert "/stem/Conv (not priced)" in text(estimate_tables(PROFILE, [unpriced], explain=True, top=0))
 
 
-def test_a_comparison_marks_the_first_and_tells_what_is_missing() -> None:
-    missing = {"NVIDIA-X1": NotCalibratedError("NVIDIA-X1 has no power limit: give one")}
-    shown = text(comparison_tables(PROFILE, [ESTIMATE, COSTLIER], missing))
-    assert line(shown, "NVIDIA-H200").lstrip().startswith("★ NVIDIA-H200")
-    assert "★" not in line(shown, "NVIDIA-L40S")
-    assert "0.05 J (0.03–0.07)" in line(shown, "NVIDIA-L40S")
-    assert "no forecast: NVIDIA-X1 has no power limit: give one" in shown
-
-
 def test_names_of_a_model_are_shown_escaped() -> None:
     name = "\x1b[31mstem\nfake row"
     layers = (replace(PROFILE.layers[0], name=name), *PROFILE.layers[1:])
@@ -115,11 +105,10 @@ def test_names_of_a_model_are_shown_escaped() -> None:
         PROFILE, source="m\x1b[2J.onnx", layers=layers, coverage=Coverage(flops=1, ops=0.5, unsupported=(name,))
     )
     priced = replace(ESTIMATE, layers=(replace(ESTIMATE.layers[0], name=name), *ESTIMATE.layers[1:]))
-    failed = {"NVIDIA-X1": NotCalibratedError(f"nothing prices {name}")}
     for tables in (
         profile_tables(odd, top=0),
         estimate_tables(odd, [priced], explain=True, top=0),
-        comparison_tables(odd, [priced, COSTLIER], failed),
+        estimate_tables(odd, [priced, COSTLIER], explain=False, top=0),
     ):
         shown = text(tables)
         assert shown.replace("\n", "").isprintable()

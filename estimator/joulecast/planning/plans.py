@@ -1,0 +1,268 @@
+"""From a model and what is asked of it to a plan: ``joulecast.plan``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from joulecast.accelerators.catalogue import accelerator_named, installed
+from joulecast.errors import NotCalibratedError, WorkloadError
+from joulecast.planning.candidates import Excluded
+from joulecast.planning.choice import Plan, decide
+from joulecast.planning.settings import Objective, Setting, Unit, unit_of
+from joulecast.planning.sweep import Axes, Found, Served, of_passes, of_requests
+from joulecast.serving.kernels import ENGINES
+from joulecast.serving.requests import DEGREES, GenerationRequest
+from joulecast.workloads import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_RUNTIME, WorkloadRequest
+
+if TYPE_CHECKING:
+    from joulecast.energy.profile import AcceleratorProfile
+    from joulecast.layers import ModelProfile
+    from joulecast.readers.module import Module
+    from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess
+
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Batch sizes that are tried where none are given: powers of two up to the largest that published studies measure."""
+CONCURRENCIES = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Requests at once that are tried where none are given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a plan may choose from, and what it has to hold.
+
+    - ``accelerators``: product names, files of profiles, or profiles; empty for every one that has more behind it than
+      a data sheet.
+    - ``sizes``: batch sizes of a pass or concurrencies of generation; empty for powers of two up to 128.
+    - ``degrees``: cards that may share a language model; empty for 1, 2, 4 and 8 of one that generates.
+    - ``runtime``: None for the model's own.
+    - ``today``: how the model runs now; it is a candidate, too.
+    """
+
+    accelerators: Sequence[str | AcceleratorProfile] = ()
+    sizes: Sequence[int] = ()
+    precisions: Sequence[str] = (DEFAULT_PRECISION,)
+    degrees: Sequence[int] = ()
+    runtime: str | None = None
+    objective: Objective = field(default_factory=Objective)
+    today: Setting | None = None
+
+
+def plan(
+    source: str | os.PathLike[str] | FetchedModel | Module | ModelProfile,
+    accelerators: Sequence[str | AcceleratorProfile] = (),
+    *,
+    batch_sizes: Sequence[int] = (),
+    request: GenerationRequest | None = None,
+    concurrencies: Sequence[int] = (),
+    precisions: Sequence[str] = (DEFAULT_PRECISION,),
+    tensor_parallel: Sequence[int] = (),
+    runtime: str | None = None,
+    objective: Objective | None = None,
+    today: Setting | None = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    input_values: Mapping[str, object] | None = None,
+    architecture: str | None = None,
+    path: str | None = None,
+    budget: FetchBudget | None = None,
+    access: RegistryAccess | None = None,
+    platform: str = "linux/amd64",
+) -> Plan:
+    """Rank accelerators and settings by joules, and choose the cheapest that keeps ``objective``.
+
+    No choice is named that the intervals of the forecasts do not tell from the others: the plan then says which
+    measurement would decide.
+
+    - ``source``: anything that ``joulecast.profile`` takes, or a profile that it returned.
+    - ``accelerators``: product names, files of profiles, or profiles; by default every one that has more behind it
+      than a data sheet.
+    - ``batch_sizes``: of a pass; by default those that the model leaves open, 1 to 128.
+    - ``request``: phase and tokens of a language model that generates; its concurrency and degree are what is planned.
+    - ``concurrencies``, ``tensor_parallel``: of generation; by default 1 to 128, and 1, 2, 4 and 8 cards.
+    - ``precisions``: by default what the model runs in unasked; others change its results, so name them.
+    - ``objective``: limits of time, a rate of requests, and what joules are counted by.
+    - ``today``: how the model runs now.
+
+    The other arguments are those of ``joulecast.profile`` and ``joulecast.estimate_generation``.
+
+    Raises UnknownAcceleratorError, WorkloadError, and what ``joulecast.profile`` raises.
+    """
+    from joulecast.api.language_models import is_language_model, language_model
+    from joulecast.layers import ModelProfile
+    from joulecast.readers.named import is_named
+    from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
+
+    question = Question(
+        accelerators=accelerators,
+        sizes=concurrencies or batch_sizes,
+        precisions=precisions,
+        degrees=tensor_parallel,
+        runtime=runtime,
+        objective=objective or Objective(),
+        today=today,
+    )
+    if isinstance(source, ModelProfile):
+        return plan_passes(question, fixed(source))
+    opened = source
+    if isinstance(source, str | os.PathLike) and not is_named(os.fspath(source)):
+        opened = fetch(
+            os.fspath(source),
+            path=path,
+            budget=budget or FetchBudget(),
+            access=access or RegistryAccess.of_user(),
+            platform=platform,
+        )
+    if isinstance(opened, FetchedModel) and is_language_model(opened):
+        model = language_model(opened, architecture=architecture)
+        if model.generates:
+            if batch_sizes:
+                raise WorkloadError("generation runs requests at once: give concurrencies in place of batch_sizes")
+            return plan_generation(question, Served(model=model, asked=request or GenerationRequest(), fetched=opened))
+    if request or concurrencies:
+        raise WorkloadError(f"{source} generates nothing: give batch_sizes, and leave request and concurrencies out")
+    return plan_passes(question, _profiles(opened, input_shapes, input_values))
+
+
+Profiles = Callable[[str, int | None, int], "ModelProfile"]
+"""Returns the profile of a model by precision, batch size (None: what the model says) and default batch size."""
+
+
+def fixed(profile: ModelProfile) -> Profiles:
+    """Return a saved profile for its own batch size. Another one raises WorkloadError."""
+
+    def profile_of(_precision: str, size: int | None, _default: int) -> ModelProfile:
+        own = profile.workload.batch_size
+        if size not in (None, own):
+            raise WorkloadError(
+                f"the profile of {profile.source} was made for batch size {own}, not {size}: give the model itself"
+            )
+        return profile
+
+    return profile_of
+
+
+def _profiles(
+    source: str | os.PathLike[str] | FetchedModel | Module,
+    shapes: Mapping[str, Sequence[int]] | None,
+    values: Mapping[str, object] | None,
+) -> Profiles:
+    from joulecast.api.profiling import ProfileRequest, profile_request
+
+    def profile_of(precision: str, size: int | None, default: int) -> ModelProfile:
+        workload = WorkloadRequest(
+            batch_size=size, default_batch_size=default, input_shapes=shapes or {}, input_values=values or {}
+        )
+        return profile_request(ProfileRequest(source=source, workload=workload, precision=precision))
+
+    return profile_of
+
+
+def plan_passes(question: Question, profile_of: Profiles) -> Plan:
+    """Plan one pass of a model. ``profile_of`` is called once for each precision and batch size."""
+    from joulecast.layers import ENGINE_GRAPH
+
+    unit = unit_of(question.objective, generates=False)
+    known: dict[tuple[str, int], ModelProfile] = {}
+
+    def remembered(precision: str, size: int) -> ModelProfile:
+        if (precision, size) not in known:
+            known[precision, size] = profile_of(precision, size, size)
+        return known[precision, size]
+
+    sizes = tuple(question.sizes) or _open_sizes(profile_of, question.precisions[0])
+    engine = remembered(question.precisions[0], sizes[0]).graph == ENGINE_GRAPH
+    runtime = question.runtime or (DEFAULT_ENGINE if engine else DEFAULT_RUNTIME)
+    named = _Named(question, runtime)
+    axes = Axes(
+        accelerators=tuple(named.profiles),
+        runtime=runtime,
+        precisions=tuple(question.precisions),
+        sizes=sizes,
+        degrees=tuple(question.degrees) or (1,),
+    )
+    found = of_passes(named.settings(axes), named.profiles, remembered, question.objective)
+    return named.decided(found, unit)
+
+
+def _open_sizes(profile_of: Profiles, precision: str) -> tuple[int, ...]:
+    """Return the batch sizes to try: the one that the model fixes, which no default changes, or all."""
+    one, other = (profile_of(precision, None, default).workload.batch_size for default in BATCH_SIZES[:2])
+    return (one,) if one == other else BATCH_SIZES
+
+
+def plan_generation(question: Question, served: Served) -> Plan:
+    """Plan what a language model generates."""
+    unit = unit_of(question.objective, generates=True)
+    if unit == "output_token" and served.asked.phase == "prefill":
+        raise WorkloadError("prefill writes no output tokens: plan it by request")
+    runtime = question.runtime or DEFAULT_ENGINE
+    named = _Named(question, runtime)
+    axes = Axes(
+        accelerators=tuple(named.profiles),
+        runtime=runtime,
+        precisions=tuple(question.precisions),
+        sizes=tuple(question.sizes) or CONCURRENCIES,
+        degrees=tuple(question.degrees) or (DEGREES if runtime in ENGINES else (1,)),
+        generates=True,
+    )
+    found = of_requests(named.settings(axes), named.profiles, served, question.objective, unit)
+    return named.decided(found, unit)
+
+
+class _Named:
+    """The accelerators of a question by their product names, and those that cannot be priced at all."""
+
+    def __init__(self, question: Question, runtime: str) -> None:
+        self._question = question
+        self._graph_runtime = runtime if runtime not in ENGINES else DEFAULT_RUNTIME
+        self.profiles: dict[str, AcceleratorProfile] = {}
+        self._excluded: list[Excluded] = []
+        self._runtime = runtime
+        self._today = question.today
+        for asked in question.accelerators or backed():
+            self._add(asked)
+        if not self.profiles:
+            raise _first(self._excluded)
+
+    def _add(self, asked: str | AcceleratorProfile) -> str | None:
+        try:
+            found = accelerator_named(asked, self._graph_runtime) if isinstance(asked, str) else asked
+        except NotCalibratedError as error:
+            self._excluded.append(
+                Excluded(accelerator=str(asked), why="profile", reason=error.reason, message=str(error))
+            )
+            return None
+        self.profiles[found.product] = found
+        return found.product
+
+    def settings(self, axes: Axes) -> list[Setting]:
+        """Return every combination, and today's setting beside them."""
+        today, found = self._question.today, list(axes.settings())
+        if today is None:
+            return found
+        product = self._add(today.accelerator)
+        if product is None:
+            self._today = None
+            return found
+        self._today = replace(today, accelerator=product, runtime=today.runtime or self._runtime)
+        return list(dict.fromkeys([*found, self._today]))
+
+    def decided(self, found: Found, unit: Unit) -> Plan:
+        """Return the plan of what was found. Raises NotCalibratedError where nothing can be forecast at all."""
+        candidates, excluded = found
+        if not candidates:
+            raise _first([*excluded, *self._excluded])
+        today = next((each for each in candidates if each.setting == self._today), None)
+        return decide(unit, self._question.objective, candidates, [*self._excluded, *excluded], today)
+
+
+def _first(excluded: Sequence[Excluded]) -> NotCalibratedError:
+    return NotCalibratedError(excluded[0].message, reason=excluded[0].reason)
+
+
+def backed() -> list[str]:
+    """Return the accelerators with more behind them than a data sheet, or all if there are no such."""
+    found = [name for name, accelerator in installed().items() if accelerator.origin != "datasheet"]
+    return found or list(installed())
