@@ -47,6 +47,7 @@ def estimate(
     platform: str = "linux/amd64",
     verify: bool = False,
     clock_mhz: float | None = None,
+    power_limit_watts: float | None = None,
     tensor_parallel: int = 1,
 ) -> EnergyEstimate:
     """Forecast joules, seconds and watts of one batch on ``accelerator``.
@@ -59,6 +60,7 @@ def estimate(
     - ``runtime``: ``torch-eager`` (the default), ``torch-cudagraph``, ``onnxruntime-cuda``; of a language model
       ``vllm`` (its default) or ``sglang``. ``joulecast.estimate_generation`` forecasts what it generates.
     - ``clock_mhz``: an SM clock lock, in MHz.
+    - ``power_limit_watts``: a power limit below the card's own; not of an engine, whose rows carry no clock.
     - ``tensor_parallel``: cards that share a language model: 1, 2, 4 or 8; joules and watts are those of all.
 
     The other arguments are those of ``joulecast.profile``.
@@ -97,6 +99,7 @@ def estimate(
         )
     if profiled.graph == ENGINE_GRAPH:
         from joulecast.api.language_profiles import price_forward
+        from joulecast.energy.engines.intervals import refuse_limit
 
         if isinstance(source, ModelProfile) and precision != DEFAULT_PRECISION:
             raise WorkloadError(
@@ -104,6 +107,7 @@ def estimate(
                 " out, or give the model itself"
             )
         engine = runtime or DEFAULT_ENGINE
+        refuse_limit(engine, power_limit_watts)
         return price_forward(
             profiled, priced_by, precision=precision, runtime=engine, clock_mhz=clock_mhz, cards=tensor_parallel
         )
@@ -120,7 +124,14 @@ def estimate(
             f"{profiled.source} {what}, which {runtime} does not run: choose one of the runtimes"
             f" {', '.join(RUNTIMES)}, or give a language model by its configuration"
         )
-    found = price(profiled, priced_by, precision=precision, runtime=runtime or DEFAULT_RUNTIME, clock_mhz=clock_mhz)
+    found = price(
+        profiled,
+        priced_by,
+        precision=precision,
+        runtime=runtime or DEFAULT_RUNTIME,
+        clock_mhz=clock_mhz,
+        power_limit_watts=power_limit_watts,
+    )
     return replace(found, reasons=(*found.reasons, TRACED)) if profiled.graph == TRACED_GRAPH else found
 
 

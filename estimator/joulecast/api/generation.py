@@ -171,7 +171,8 @@ def forecast_passes(
     """Forecast passes of ``model`` on one of ``cards`` cards that share it; layers that are alike are priced once.
 
     ``waiting_seconds``: after each pass, in which the cards wait for the engine. ``with_layers``: how many of the last
-    passes have an entry for each row. Raises WorkloadError where the model cannot be divided among the cards, and what ``price_counted`` raises.
+    passes have an entry for each row. Raises WorkloadError where the model cannot be divided among the cards, and what
+    ``price_counted`` raises.
     """
     counted, rows = _counted(SameModel(model), tuple(passes), cards, engine)
     return price_counted(
@@ -379,7 +380,7 @@ class _Served:
 
     def _widenings(self) -> list[Widening]:
         """Return what makes this case less certain than those that were scored."""
-        found = widenings(self._engine, self._accelerator.product)
+        found = widenings(self._engine, self._accelerator.product, self._clock_mhz)
         if self._model.ignored:
             keys = ", ".join(self._model.ignored[:_LISTED_KEYS])
             found.append(Widening(reason=f"keys of config.json that nothing reads: {keys}", log_half_width=_IGNORED))

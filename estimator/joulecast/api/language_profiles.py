@@ -134,7 +134,7 @@ def price_forward(
     run, waiting = _rows_on(profile, accelerator, cards), step_seconds(runtime, profile.workload.batch_size)
     priced = price_pass(run, accelerator, engine=runtime, cards=cards, clock_mhz=clock_mhz, waiting_seconds=waiting)
     joules, seconds = cards * priced.step_joules, priced.step_seconds
-    wider = widenings(runtime, accelerator.product)
+    wider = widenings(runtime, accelerator.product, clock_mhz)
     width = widths(runtime, wider).joules
     return EnergyEstimate(
         accelerator=accelerator.product,

@@ -147,13 +147,16 @@ def forecasts(
     *,
     precision: str,
     runtime: str,
+    clock_mhz: float | None = None,
     fetched: FetchedModel | None = None,
 ) -> list[GenerationEstimate]:
     """Return one forecast for each accelerator and request. Raises what ``forecast_fetched`` raises."""
     from joulecast.api.generating import forecast_fetched
 
     return [
-        forecast_fetched(fetched, model, accelerator, request, precision=precision, runtime=runtime)
+        forecast_fetched(
+            fetched, model, accelerator, request, precision=precision, runtime=runtime, clock_mhz=clock_mhz
+        )
         for accelerator in accelerators
         for request in requests
     ]

@@ -146,13 +146,14 @@ def forward_estimates(
     *,
     precision: str,
     runtime: str,
+    clock_mhz: float | None = None,
     degrees: Sequence[int] = (1,),
 ) -> list[EnergyEstimate]:
     """Return forecasts of passes that ``forward_profiles`` counted in ``precision``, on so many cards each."""
     from joulecast.api.language_profiles import price_forward
 
     return [
-        price_forward(profile, accelerator, precision=precision, runtime=runtime, cards=cards)
+        price_forward(profile, accelerator, precision=precision, runtime=runtime, clock_mhz=clock_mhz, cards=cards)
         for accelerator in accelerators
         for cards in degrees
         for profile in profiled

@@ -92,6 +92,28 @@ Runtime = Annotated[
     ),
 ]
 
+PowerLimit = Annotated[
+    float | None,
+    typer.Option("--power-limit-watts", help="Power limit set below the card's own.", rich_help_panel=_WORKLOAD),
+]
+Clock = Annotated[float | None, typer.Option("--clock-mhz", help="SM clock lock.", rich_help_panel=_WORKLOAD)]
+PowerLimits = Annotated[
+    list[float] | None,
+    typer.Option("--power-limit-watts", help="Power limit to try beside none; repeatable.", rich_help_panel=_WORKLOAD),
+]
+Clocks = Annotated[
+    list[float] | None,
+    typer.Option("--clock-mhz", help="SM clock lock to try beside none; repeatable.", rich_help_panel=_WORKLOAD),
+]
+TriesLimits = Annotated[
+    bool,
+    typer.Option(
+        "--try-power-limits",
+        help="Also try power limits down to 40 % on the card of the fewest joules.",
+        rich_help_panel=_WORKLOAD,
+    ),
+]
+
 
 def graph_runtime(runtime: str | None) -> str:
     """Return the runtime that an accelerator's profile has to have, which holds launch times and none of engines."""

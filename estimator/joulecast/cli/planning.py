@@ -111,6 +111,9 @@ class PlanRequest:
     batch_sizes: Sequence[int]
     precisions: Sequence[str]
     runtime: str | None
+    power_limits_watts: Sequence[float] = ()
+    clocks_mhz: Sequence[float] = ()
+    tries_limits: bool = False
 
     def of_graph(self, opened: TracedSource | FetchedModel | None) -> tuple[Plan, ModelProfile]:
         """Plan a pass of a model that is no language model by its configuration; also return a profile of it."""
@@ -154,6 +157,9 @@ class PlanRequest:
             precisions=self.precisions,
             degrees=self.generation.tensor_parallel or (),
             runtime=self.runtime,
+            power_limits_watts=self.power_limits_watts,
+            clocks_mhz=self.clocks_mhz,
+            tries_limits=self.tries_limits,
             objective=self.objective.objective(self.generation.requests_per_second),
             today=None if today is None else setting(today, generates=generates),
         )

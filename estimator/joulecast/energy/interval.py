@@ -29,6 +29,7 @@ _OFF_RANGE = 0.2
 _OVER_LIMIT = 0.2
 _MOST_SELECTED = 0.9  # largest share of a forecast that a selection may take away; all of it would have no logarithm
 _NO_JOULES = 0.25
+_UNMEASURED_CLOCK = 0.2
 _MEASURED_RUNTIME = "torch-eager"
 
 
@@ -71,6 +72,14 @@ def widenings(
         _no_joules(accelerator, layers, joules),
     ]
     return tuple(widening for widening in found if widening is not None)
+
+
+def unmeasured_clock(accelerator: AcceleratorProfile) -> Widening:
+    """Return the widening of a cap on a card of which no row ran at another clock."""
+    return Widening(
+        reason=f"a cap: no rows of {accelerator.product} carry the clock that they ran at",
+        log_half_width=_UNMEASURED_CLOCK,
+    )
 
 
 def split_conformal(scores: Array, level: float) -> float:

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from joulecast.energy.caps import clocks_were_measured, limited, not_held
 from joulecast.energy.features import ARITHMETIC, Features, executed, features, module_calls, views
-from joulecast.energy.interval import CARRIES, MINIMUM_GROUPS, Widening, half_width, widenings
+from joulecast.energy.interval import CARRIES, MINIMUM_GROUPS, Widening, half_width, unmeasured_clock, widenings
 from joulecast.energy.model import ORIGINS, EnergyEstimate, LayerEnergy, Origin
 from joulecast.energy.physical import (
     Chip,
@@ -41,16 +42,21 @@ def price(
     precision: str = "default",
     runtime: str = "torch-eager",
     clock_mhz: float | None = None,
+    power_limit_watts: float | None = None,
 ) -> EnergyEstimate:
     """Forecast joules, seconds and watts of one batch of ``profile`` on ``accelerator``.
 
-    ``precision``: ``default`` (as stored; convolutions of float32 graphs in tf32), ``fp32``, ``tf32``, ``bf16``,
-    ``fp16``. ``clock_mhz``: an SM
-    clock lock. The interval is ``[E·exp(−w), E·exp(w)]``; ``reasons`` say why w is wider than the profile's own.
-    Raises NotCalibratedError for a precision, runtime or clock that the accelerator's profile cannot price, for a model
-    of which nothing can be priced, and for a profile of a simulated device.
+    - ``precision``: ``default`` (as stored; convolutions of float32 graphs in tf32), ``fp32``, ``tf32``, ``bf16``,
+      ``fp16``.
+    - ``clock_mhz``: an SM clock lock. ``power_limit_watts``: a limit below the card's own.
+
+    The interval is ``[E·exp(−w), E·exp(w)]``; ``reasons`` say why w is wider than the profile's own.
+
+    Raises NotCalibratedError for a precision, runtime, clock or limit that the accelerator's profile cannot price, for
+    a model of which nothing can be priced, and for a profile of a simulated device.
     """
     refuse_simulated(accelerator)
+    accelerator = limited(accelerator, power_limit_watts)
     host = _host(accelerator, runtime)
     rows = executed(profile.layers, runtime)
     table = features(rows, precision=precision, runtime=runtime, lacks=accelerator.lacks)
@@ -61,7 +67,13 @@ def price(
     layers = layer_energies(rows, table, forecast.busy, accelerator)
     joules, seconds = float(forecast.joules[0]), float(forecast.seconds[0])
     over = bool(over_the_limit(forecast, accelerator.law, chip_of(accelerator))[0])
-    wider = widenings(accelerator, runtime, table, rows, layers, joules, disturbed, over_the_limit=over)
+    if over and power_limit_watts is not None:
+        raise not_held(accelerator, power_limit_watts)
+    cap = clock_mhz is not None or power_limit_watts is not None
+    wider = (
+        *widenings(accelerator, runtime, table, rows, layers, joules, disturbed, over_the_limit=over),
+        *([unmeasured_clock(accelerator)] if cap and not clocks_were_measured(accelerator) else []),
+    )
     width = half_width(accelerator.interval, wider)
     return EnergyEstimate(
         accelerator=accelerator.product,

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from joulecast.accelerators.catalogue import accelerator_named, installed
+from joulecast.energy.engines.intervals import refuse_limit
 from joulecast.errors import NotCalibratedError, WorkloadError
-from joulecast.planning.candidates import Excluded
+from joulecast.planning.candidates import Candidate, Excluded
 from joulecast.planning.choice import Plan, decide
 from joulecast.planning.settings import Objective, Setting, Unit, unit_of
-from joulecast.planning.sweep import Axes, Found, Served, of_passes, of_requests
+from joulecast.planning.sweep import Accelerators, Axes, Found, Served, of_passes, of_requests
 from joulecast.serving.kernels import ENGINES
 from joulecast.serving.requests import DEGREES, GenerationRequest
 from joulecast.workloads import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_RUNTIME, WorkloadRequest
@@ -38,6 +39,8 @@ class Question:
     - ``sizes``: batch sizes of a pass or concurrencies of generation; empty for powers of two up to 128.
     - ``degrees``: cards that may share a language model; empty for 1, 2, 4 and 8 of one that generates.
     - ``runtime``: None for the model's own.
+    - ``power_limits_watts``, ``clocks_mhz``: caps to try on each card, beside none.
+    - ``tries_limits``: also try power limits on the card of the fewest joules, at its size.
     - ``today``: how the model runs now; it is a candidate, too.
     """
 
@@ -47,6 +50,9 @@ class Question:
     degrees: Sequence[int] = ()
     runtime: str | None = None
     objective: Objective = field(default_factory=Objective)
+    power_limits_watts: Sequence[float] = ()
+    clocks_mhz: Sequence[float] = ()
+    tries_limits: bool = False
     today: Setting | None = None
 
 
@@ -60,6 +66,9 @@ def plan(
     precisions: Sequence[str] = (DEFAULT_PRECISION,),
     tensor_parallel: Sequence[int] = (),
     runtime: str | None = None,
+    power_limits_watts: Sequence[float] = (),
+    clocks_mhz: Sequence[float] = (),
+    tries_limits: bool = False,
     objective: Objective | None = None,
     today: Setting | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
@@ -82,6 +91,8 @@ def plan(
     - ``request``: phase and tokens of a language model that generates; its concurrency and degree are what is planned.
     - ``concurrencies``, ``tensor_parallel``: of generation; by default 1 to 128, and 1, 2, 4 and 8 cards.
     - ``precisions``: by default what the model runs in unasked; others change its results, so name them.
+    - ``power_limits_watts``, ``clocks_mhz``: caps to try on each card, beside none.
+    - ``tries_limits``: also try power limits of 95 to 40 % of its own on the card of the fewest joules.
     - ``objective``: limits of time, a rate of requests, and what joules are counted by.
     - ``today``: how the model runs now.
 
@@ -100,6 +111,9 @@ def plan(
         precisions=precisions,
         degrees=tensor_parallel,
         runtime=runtime,
+        power_limits_watts=power_limits_watts,
+        clocks_mhz=clocks_mhz,
+        tries_limits=tries_limits,
         objective=objective or Objective(),
         today=today,
     )
@@ -181,15 +195,40 @@ def plan_passes(question: Question, profile_of: Profiles) -> Plan:
         precisions=tuple(question.precisions),
         sizes=sizes,
         degrees=tuple(question.degrees) or (1,),
+        power_limits_watts=tuple(question.power_limits_watts),
+        clocks_mhz=tuple(question.clocks_mhz),
     )
     found = of_passes(named.settings(axes), named.profiles, remembered, question.objective)
+    if question.tries_limits:
+        more = of_passes(_limits(found, named.profiles), named.profiles, remembered, question.objective)
+        found = ([*found[0], *_binding(more[0], found[0])], [*found[1], *more[1]])
     return named.decided(found, unit)
+
+
+LIMIT_SHARES = tuple(share / 100 for share in range(95, 39, -5))
+"""Power limits that are tried, as shares of the card's own; boards accept none far below 40 % of it."""
+
+
+def _limits(found: Found, accelerators: Accelerators) -> list[Setting]:
+    """Return settings with lower and lower power limits of the candidate with the fewest joules."""
+    free = [each for each in found[0] if each.setting.power_limit_watts is None and each.setting.clock_mhz is None]
+    if not free:
+        return []
+    best = min(free, key=lambda each: each.joules).setting
+    own = accelerators[best.accelerator].power_limit_watts
+    return [replace(best, power_limit_watts=share * own) for share in LIMIT_SHARES]
 
 
 def _open_sizes(profile_of: Profiles, precision: str) -> tuple[int, ...]:
     """Return the batch sizes to try: the one that the model fixes, which no default changes, or all."""
     one, other = (profile_of(precision, None, default).workload.batch_size for default in BATCH_SIZES[:2])
     return (one,) if one == other else BATCH_SIZES
+
+
+def _binding(limited: Sequence[Candidate], free: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates whose power limit changes what they cost, and that are not among ``free`` already."""
+    joules, known = {each.joules for each in free}, {each.setting for each in free}
+    return [each for each in limited if each.joules not in joules and each.setting not in known]
 
 
 def plan_generation(question: Question, served: Served) -> Plan:
@@ -206,7 +245,11 @@ def plan_generation(question: Question, served: Served) -> Plan:
         sizes=tuple(question.sizes) or CONCURRENCIES,
         degrees=tuple(question.degrees) or (DEGREES if runtime in ENGINES else (1,)),
         generates=True,
+        power_limits_watts=tuple(question.power_limits_watts),
+        clocks_mhz=tuple(question.clocks_mhz),
     )
+    if question.tries_limits:
+        refuse_limit(runtime, min(named.limits))
     found = of_requests(named.settings(axes), named.profiles, served, question.objective, unit)
     return named.decided(found, unit)
 
@@ -236,6 +279,11 @@ class _Named:
             return None
         self.profiles[found.product] = found
         return found.product
+
+    @property
+    def limits(self) -> list[float]:
+        """The cards' own power limits."""
+        return [each.power_limit_watts for each in self.profiles.values()]
 
     def settings(self, axes: Axes) -> list[Setting]:
         """Return every combination, and today's setting beside them."""

@@ -14,6 +14,7 @@ from joulecast.api.generation import GenerationEstimate, forecast_concurrencies
 from joulecast.api.language_models import in_precision, require_engine
 from joulecast.api.language_profiles import price_forward
 from joulecast.blocks import LanguageModel
+from joulecast.energy.engines.intervals import refuse_limit
 from joulecast.energy.engines.pricing import gap_watts
 from joulecast.energy.model import EnergyEstimate
 from joulecast.energy.profile import AcceleratorProfile
@@ -34,7 +35,11 @@ Found = tuple[list[Candidate], list[Excluded]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axes:
-    """What is varied. ``sizes``: batch sizes of passes, or concurrencies of generation."""
+    """What is varied.
+
+    - ``sizes``: batch sizes of passes, or concurrencies of generation.
+    - ``power_limits_watts``, ``clocks_mhz``: caps, each alone; a card always runs without one, too.
+    """
 
     accelerators: tuple[str, ...]
     runtime: str
@@ -42,6 +47,8 @@ class Axes:
     sizes: tuple[int, ...]
     degrees: tuple[int, ...] = (1,)
     generates: bool = False
+    power_limits_watts: tuple[float, ...] = ()
+    clocks_mhz: tuple[float, ...] = ()
 
     def settings(self) -> Iterator[Setting]:
         """Yield every combination."""
@@ -50,7 +57,10 @@ class Axes:
             self.accelerators, self.precisions, self.degrees, dict.fromkeys(self.sizes)
         ):
             common = Setting(accelerator=card, runtime=self.runtime, precision=precision, tensor_parallel=degree)
-            yield replace(common, **{name: size})
+            plain = replace(common, **{name: size})
+            yield plain
+            yield from (replace(plain, power_limit_watts=watts) for watts in self.power_limits_watts)
+            yield from (replace(plain, clock_mhz=clock) for clock in self.clocks_mhz)
 
 
 def of_passes(
@@ -70,15 +80,30 @@ def of_passes(
         except (NotCalibratedError, WorkloadError) as error:
             excluded.append(_excluded(setting, error))
             continue
-        candidates.append(of_pass(found, setting, objective, gap_watts(card)))
+        candidates.append(of_pass(found, setting, objective, gap_watts(card, setting.clock_mhz)))
     return candidates, excluded
 
 
 def _pass(profile: ModelProfile, card: AcceleratorProfile, setting: Setting) -> EnergyEstimate:
-    precision, runtime = setting.precision, setting.runtime
     if profile.graph != ENGINE_GRAPH:
-        return estimate(profile, card, precision=precision, runtime=runtime, tensor_parallel=setting.tensor_parallel)
-    return price_forward(profile, card, precision=precision, runtime=runtime, cards=setting.tensor_parallel)
+        return estimate(
+            profile,
+            card,
+            precision=setting.precision,
+            runtime=setting.runtime,
+            tensor_parallel=setting.tensor_parallel,
+            clock_mhz=setting.clock_mhz,
+            power_limit_watts=setting.power_limit_watts,
+        )
+    refuse_limit(setting.runtime, setting.power_limit_watts)
+    return price_forward(
+        profile,
+        card,
+        precision=setting.precision,
+        runtime=setting.runtime,
+        cards=setting.tensor_parallel,
+        clock_mhz=setting.clock_mhz,
+    )
 
 
 def _require_memory(profile: ModelProfile, setting: Setting) -> None:
@@ -132,7 +157,8 @@ def of_requests(
             if isinstance(found, JoulecastError):
                 excluded.append(_excluded(setting, found))
             else:
-                candidates.append(of_generation(found, setting, objective, unit, gap_watts(card)))
+                idle = gap_watts(card, setting.clock_mhz)
+                candidates.append(of_generation(found, setting, objective, unit, idle))
     return candidates, excluded
 
 
@@ -156,8 +182,15 @@ def _generation(
     except WorkloadError as error:
         return [WorkloadError(str(error), reason=_DEGREE)] * len(group)
     try:
+        refuse_limit(first.runtime, first.power_limit_watts)
         return forecast_concurrencies(
-            served.model, card, served.asked, counts, precision=first.precision, runtime=first.runtime
+            served.model,
+            card,
+            served.asked,
+            counts,
+            precision=first.precision,
+            runtime=first.runtime,
+            clock_mhz=first.clock_mhz,
         )
     except NotCalibratedError as error:
         return [error] * len(group)
@@ -168,8 +201,15 @@ def _eager(
 ) -> GenerationEstimate | JoulecastError:
     asked = replace(served.asked, concurrency=count)
     try:
+        refuse_limit(setting.runtime, setting.power_limit_watts)
         return forecast_fetched(
-            served.fetched, served.model, card, asked, precision=setting.precision, runtime=setting.runtime
+            served.fetched,
+            served.model,
+            card,
+            asked,
+            precision=setting.precision,
+            runtime=setting.runtime,
+            clock_mhz=setting.clock_mhz,
         )
     except (NotCalibratedError, WorkloadError) as error:
         return error

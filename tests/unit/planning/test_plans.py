@@ -115,3 +115,16 @@ def test_what_belongs_to_another_kind_of_model_is_refused(model: Path, llama: Pa
 def test_nothing_that_can_be_forecast_is_an_error(model: Path) -> None:
     with pytest.raises(NotCalibratedError, match="Tesla-P4"):
         joulecast.plan(model, ["Tesla-P4"], batch_sizes=(1,), precisions=("bf16",))
+
+
+def test_an_engine_takes_a_clock_with_a_wider_interval_and_no_power_limit(llama: Path) -> None:
+    plan = joulecast.plan(
+        llama, ["NVIDIA-H200"], concurrencies=(8,), tensor_parallel=(1,), clocks_mhz=(1200,), power_limits_watts=(400,)
+    )
+    free, locked = sorted(plan.candidates, key=lambda each: each.setting.clock_mhz is not None)
+    assert locked.log_half_width > free.log_half_width
+    assert any("a cap: no rows of vllm's kernels" in reason for reason in locked.reasons)
+    (refused,) = plan.excluded
+    assert (refused.why, refused.reason) == ("profile", "PowerLimitNotPriced")
+    with pytest.raises(NotCalibratedError, match="cannot be priced under vllm"):
+        joulecast.plan(llama, ["NVIDIA-H200"], tries_limits=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -14,9 +14,11 @@ from joulecast.cli.language import LanguageSource, forward_estimates, forward_pr
 from joulecast.cli.models import passes
 from joulecast.cli.options import (
     BatchSizes,
+    Clock,
     ModelRequest,
     NoColor,
     Output,
+    PowerLimit,
     Precision,
     Runtime,
     Top,
@@ -24,6 +26,7 @@ from joulecast.cli.options import (
     takes,
 )
 from joulecast.cli.output import OutputFormat, show, write_document
+from joulecast.energy.engines.intervals import refuse_limit
 from joulecast.workloads import (
     DEFAULT_ACCELERATOR,
     DEFAULT_ENGINE,
@@ -61,6 +64,12 @@ Explain = Annotated[
 ]
 
 
+class _Asked(TypedDict):
+    precision: str
+    runtime: str
+    clock_mhz: float | None
+
+
 @takes(ModelRequest, GenerationOptions)
 def command(
     request: ModelRequest,
@@ -69,6 +78,8 @@ def command(
     batch_size: BatchSizes = None,
     precision: Precision = DEFAULT_PRECISION,
     runtime: Runtime = None,
+    power_limit_watts: PowerLimit = None,
+    clock_mhz: Clock = None,
     explain: Explain = False,
     top: Top = 10,
     output: Output = OutputFormat.TABLE,
@@ -86,12 +97,24 @@ def command(
         from joulecast.api.forecasting import estimate
 
         each = [
-            estimate(own, accelerator, None, precision, runtime) for accelerator in accelerators for own in profiled
+            estimate(
+                own,
+                accelerator,
+                None,
+                precision,
+                runtime,
+                power_limit_watts=power_limit_watts,
+                clock_mhz=clock_mhz,
+            )
+            for accelerator in accelerators
+            for own in profiled
         ]
         printed.passes(profiled[0], each)
         return
     phase = asked_phase(generation, found.model, batch_size)
-    asked = {"precision": precision, "runtime": runtime or DEFAULT_ENGINE}
+    engine = runtime or DEFAULT_ENGINE
+    refuse_limit(engine, power_limit_watts)
+    asked: _Asked = {"precision": precision, "runtime": engine, "clock_mhz": clock_mhz}
     if phase is PhaseChoice.FORWARD:
         tokens = generation.input_tokens
         profiled = forward_profiles(found, batch_size, tokens, default=FORECAST_BATCH_SIZE, precision=precision)
@@ -137,12 +160,19 @@ class Printed:
         *,
         precision: str,
         runtime: str,
+        clock_mhz: float | None,
     ) -> None:
         """Print forecasts of generation, one for each accelerator and concurrency."""
         from joulecast.api.generation_documents import generation_document, generation_row
 
         estimates = forecasts(
-            found.model, accelerators, requests, precision=precision, runtime=runtime, fetched=found.fetched
+            found.model,
+            accelerators,
+            requests,
+            precision=precision,
+            runtime=runtime,
+            clock_mhz=clock_mhz,
+            fetched=found.fetched,
         )
         if self.output is OutputFormat.TABLE:
             from joulecast.cli.tables.generation import generation_tables

@@ -8,7 +8,16 @@ import typer
 
 from joulecast.cli.generation import GenerationOptions
 from joulecast.cli.language import LanguageSource, opened
-from joulecast.cli.options import ModelRequest, NoColor, Output, Runtime, takes
+from joulecast.cli.options import (
+    Clocks,
+    ModelRequest,
+    NoColor,
+    Output,
+    PowerLimits,
+    Runtime,
+    TriesLimits,
+    takes,
+)
 from joulecast.cli.output import OutputFormat, show, write_document
 from joulecast.cli.planning import ObjectiveOptions, PlanRequest, require_known
 from joulecast.workloads import DEFAULT_PRECISION
@@ -74,6 +83,9 @@ def command(
     batch_size: BatchSizes = None,
     precision: Precisions = None,
     runtime: Runtime = None,
+    power_limit_watts: PowerLimits = None,
+    clock_mhz: Clocks = None,
+    tries_limits: TriesLimits = False,
     top: Top = 4,
     output: Output = OutputFormat.TABLE,
     no_color: NoColor = False,
@@ -94,6 +106,9 @@ def command(
         batch_sizes=batch_size or [],
         precisions=precision or [DEFAULT_PRECISION],
         runtime=runtime,
+        power_limits_watts=power_limit_watts or [],
+        clocks_mhz=clock_mhz or [],
+        tries_limits=tries_limits,
     )
     found = opened(request, generation.architecture)
     plan, profile = asked.of_language_model(found) if isinstance(found, LanguageSource) else asked.of_graph(found)
