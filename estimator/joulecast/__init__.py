@@ -47,10 +47,16 @@ if TYPE_CHECKING:
     from joulecast.layers import Workload as Workload
     from joulecast.planning.choice import Plan as Plan
     from joulecast.planning.documents import plan_document as plan_document
+    from joulecast.planning.links import Link as Link
     from joulecast.planning.plans import plan as plan
     from joulecast.planning.settings import Objective as Objective
     from joulecast.planning.settings import Setting as Setting
+    from joulecast.planning.splits import split as split
+    from joulecast.planning.splits import split_document as split_document
     from joulecast.serving.requests import GenerationRequest as GenerationRequest
+    from joulecast.site import Site as Site
+    from joulecast.site import SiteCost as SiteCost
+    from joulecast.site import cost_at as cost_at
     from joulecast.sources import FetchBudget as FetchBudget
     from joulecast.sources import FetchedModel as FetchedModel
     from joulecast.sources import RegistryAccess as RegistryAccess
@@ -89,11 +95,17 @@ _EXPORTS = {
     "ModelProfile": "layers",
     "Totals": "layers",
     "Workload": "layers",
+    "Link": "planning.links",
+    "split": "planning.splits",
+    "split_document": "planning.splits",
     "Objective": "planning.settings",
     "Plan": "planning.choice",
     "plan": "planning.plans",
     "plan_document": "planning.documents",
     "Setting": "planning.settings",
+    "Site": "site",
+    "SiteCost": "site",
+    "cost_at": "site",
     "profile": "api.profiling",
     "read": "api.profiling",
     "FetchBudget": "sources",

@@ -453,3 +453,37 @@ def test_a_graph_takes_no_option_of_generation(joulecast: CommandLine, model: Pa
     assert done.code == 2
     assert "so it takes no --output-tokens" in " ".join(done.err.split())
     assert joulecast("estimate", model, "--phase", "forward").code == 0
+
+
+def test_costs_at_a_site_name_it_and_fulfil_the_schema(joulecast: CommandLine, model: Path) -> None:
+    place = ("--price-per-kilowatt-hour", "0.3", "--currency", "EUR", "--pue", "1.2")
+    for command in ("estimate", "plan"):
+        asked = (command, model, "-a", "NVIDIA-H200", "-b", "8", *place)
+        document = joulecast(*asked, "-o", "json").document
+        validate(document)
+        (cost,) = document["costs"]
+        assert (cost["site"], cost["per"], cost["currency"]) == ("the site given", "inference", "EUR")
+        found = (document.get("results") or document["candidates"])[0]
+        joules = found["joules_per_inference"] if command == "estimate" else found["joules"]
+        assert cost["money"]["mean"] == pytest.approx(0.3 * 1.2 * joules / 3.6e6, 1e-4)
+        assert cost["money_per_hour"]["mean"] == pytest.approx(0.36 * found["average_power_watts"] / 1e3, 1e-4)
+        assert "at the site given (PUE 1.2):" in joulecast(*asked).out
+    refused = joulecast("estimate", model, "--price-per-kilowatt-hour", "0.3")
+    assert (refused.code, refused.out) == (1, "")
+    assert "price_per_kilowatt_hour and currency, or neither" in refused.err
+
+
+def test_split_prints_the_cuts_and_the_best_of_them(joulecast: CommandLine, model: Path) -> None:
+    machines = ("--between", "L4", "--and", "NVIDIA-H200", "--link", "1Gbit")
+    asked = ("split", model, *machines, "--link-joules-per-byte", "1e-7", "-b", "4")
+    document = joulecast(*asked, "-o", "json").document
+    validate(document)
+    assert document["between"] == ["NVIDIA-L4", "NVIDIA-H200"]
+    assert document["by_joules"] == min(document["cuts"], key=lambda cut: cut["joules"])
+    shown = joulecast(*asked).out
+    assert "fewest joules: " in shown
+    assert "least time: " in shown
+    assert len(joulecast(*asked, "-o", "csv").out.splitlines()) == 1 + len(document["cuts"])
+    refused = joulecast("split", model, *machines)
+    assert (refused.code, refused.out) == (1, "")
+    assert "give joules per byte, or the medium" in refused.err

@@ -30,6 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     classifier = small_models.classifier(folder / "model.onnx")
     small_models.speech(folder / "speech.onnx")
     images.write_layout(image(classifier), folder / "image")
+    (folder / "site.yaml").write_text(blocks("planning.md", "yaml")[0])
     (folder / "Llama-3-70B").mkdir()
     (folder / "Llama-3-70B" / "config.json").write_text(json.dumps(dict(LLAMA_3_70B)))
     return folder

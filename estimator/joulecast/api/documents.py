@@ -29,7 +29,7 @@ from joulecast.units import round_significant
 SCHEMA_VERSION = 2
 """Raised when a field is renamed, removed or changes meaning; a new field alone does not raise it."""
 
-KINDS = ("profile", "estimate", "plan", "accelerators", "evaluation", "suite")
+KINDS = ("profile", "estimate", "plan", "split", "accelerators", "evaluation", "suite")
 """The kinds that have a schema."""
 
 _DIGITS = 6  # significant digits of a figure in a document: far finer than any interval, coarse enough to compare texts

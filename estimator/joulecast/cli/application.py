@@ -41,8 +41,8 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    "profile", "estimate", "plan", "accelerators", "evaluate", "fit", "suite", "measure", "calibrate", "schema",
-    "version",
+    "profile", "estimate", "plan", "split", "accelerators", "evaluate", "fit", "suite", "measure", "calibrate",
+    "schema", "version",
 )  # fmt: skip
 """In the order of the help; each is a function ``command`` in the module that bears its name, in the package
 ``joulecast.cli.commands`` or, for a command of the laboratory, in ``LABORATORY``."""

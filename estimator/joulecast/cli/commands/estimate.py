@@ -26,6 +26,7 @@ from joulecast.cli.options import (
     takes,
 )
 from joulecast.cli.output import OutputFormat, show, write_document
+from joulecast.cli.sites import SiteOptions, costs_document, lines, priced
 from joulecast.energy.engines.intervals import refuse_limit
 from joulecast.workloads import (
     DEFAULT_ACCELERATOR,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from joulecast.energy.profile import AcceleratorProfile
     from joulecast.layers import ModelProfile
     from joulecast.serving.requests import GenerationRequest
+    from joulecast.site import Site
 
 EXAMPLES = (
     "Examples: `joulecast estimate model.onnx` · `joulecast estimate model.onnx -a NVIDIA-L40S -b 1 -b 32 --explain` ·"
@@ -70,10 +72,11 @@ class _Asked(TypedDict):
     clock_mhz: float | None
 
 
-@takes(ModelRequest, GenerationOptions)
+@takes(ModelRequest, GenerationOptions, SiteOptions)
 def command(
     request: ModelRequest,
     generation: GenerationOptions,
+    place: SiteOptions,
     accelerator: Accelerators = None,
     batch_size: BatchSizes = None,
     precision: Precision = DEFAULT_PRECISION,
@@ -89,9 +92,9 @@ def command(
 
     Of a model per batch; of a language model per request and per token, as an inference engine serves it.
     """
-    accelerators = _accelerators(accelerator or [DEFAULT_ACCELERATOR], runtime)
+    accelerators, site = _accelerators(accelerator or [DEFAULT_ACCELERATOR], runtime), place.found()
     found = opened(request, generation.architecture)
-    printed = Printed(explain=explain, top=top, output=output, color=not no_color)
+    printed = Printed(explain=explain, top=top, output=output, color=not no_color, site=site)
     if not isinstance(found, LanguageSource):
         profiled = passes(request, generation, batch_size, found)
         from joulecast.api.forecasting import estimate
@@ -140,15 +143,29 @@ class Printed:
     top: int
     output: OutputFormat
     color: bool
+    site: Site | None
 
     def passes(self, profile: ModelProfile, estimates: Sequence[EnergyEstimate]) -> None:
         """Print forecasts of passes of the model of ``profile``."""
+        costs = priced(
+            self.site,
+            (
+                (
+                    f"{each.accelerator}, batch size {each.batch_size}",
+                    "inference",
+                    each.joules_per_batch / each.batch_size,
+                    each.average_power_watts,
+                )
+                for each in estimates
+            ),
+        )
         if self.output is OutputFormat.TABLE:
             from joulecast.cli.tables.estimates import estimate_tables
 
-            show(estimate_tables(profile, estimates, explain=self.explain, top=self.top), color=self.color)
+            tables = estimate_tables(profile, estimates, explain=self.explain, top=self.top)
+            show([*tables, *lines(self.site, costs)], color=self.color)
             return
-        document = estimate_document(estimates, model=profile)
+        document = estimate_document(estimates, model=profile) | costs_document(self.site, costs)
         rows = document["layers"] if self.explain else [result_row(each) for each in estimates]
         write_document(document, self.output, rows)
 
@@ -174,11 +191,25 @@ class Printed:
             clock_mhz=clock_mhz,
             fetched=found.fetched,
         )
+        costs = priced(
+            self.site,
+            (
+                (
+                    f"{each.accelerator}, {each.concurrency} at once",
+                    "request",
+                    each.joules_per_request.value,
+                    each.average_power_watts,
+                )
+                for each in estimates
+            ),
+        )
         if self.output is OutputFormat.TABLE:
             from joulecast.cli.tables.generation import generation_tables
 
-            show(generation_tables(found.fetched, found.model, estimates, explain=self.explain), color=self.color)
+            tables = generation_tables(found.fetched, found.model, estimates, explain=self.explain)
+            show([*tables, *lines(self.site, costs)], color=self.color)
             return
         document = generation_document(estimates, fetched=found.fetched, model=found.model)
+        document |= costs_document(self.site, costs)
         rows = document["layers"] if self.explain else [generation_row(each) for each in estimates]
         write_document(document, self.output, rows)

@@ -20,6 +20,7 @@ from joulecast.cli.options import (
 )
 from joulecast.cli.output import OutputFormat, show, write_document
 from joulecast.cli.planning import ObjectiveOptions, PlanRequest, require_known
+from joulecast.cli.sites import SiteOptions, costs_document, lines, priced
 from joulecast.workloads import DEFAULT_PRECISION
 
 if TYPE_CHECKING:
@@ -73,11 +74,12 @@ Top = Annotated[
 ]
 
 
-@takes(ModelRequest, GenerationOptions, ObjectiveOptions)
+@takes(ModelRequest, GenerationOptions, ObjectiveOptions, SiteOptions)
 def command(
     request: ModelRequest,
     generation: GenerationOptions,
     objective: ObjectiveOptions,
+    place: SiteOptions,
     accelerator: Accelerators = None,
     every: All = False,
     batch_size: BatchSizes = None,
@@ -98,6 +100,7 @@ def command(
     from joulecast.accelerators.catalogue import installed
 
     require_known(accelerator or [], runtime)
+    site = place.found()
     asked = PlanRequest(
         model=request,
         generation=generation,
@@ -112,14 +115,18 @@ def command(
     )
     found = opened(request, generation.architecture)
     plan, profile = asked.of_language_model(found) if isinstance(found, LanguageSource) else asked.of_graph(found)
+    costs = priced(
+        site, ((str(each.setting), each.unit, each.joules, each.average_power_watts) for each in plan.candidates)
+    )
     if output is OutputFormat.TABLE:
         from joulecast.cli.tables.plans import plan_tables
 
-        show(plan_tables(plan, request.source, top=top), color=not no_color)
+        tables = plan_tables(plan, request.source, top=top)
+        show([*tables, *lines(site, costs[: top or None])], color=not no_color)
     else:
         from joulecast.planning.documents import candidate_row, plan_document
 
-        document = plan_document(plan, model=_model(found, profile))
+        document = plan_document(plan, model=_model(found, profile)) | costs_document(site, costs)
         write_document(document, output, [candidate_row(each) for each in plan.candidates])
     if not plan.candidates:
         raise typer.Exit(1)

@@ -19,6 +19,7 @@ class DocumentKind(StrEnum):
     PROFILE = "profile"
     ESTIMATE = "estimate"
     PLAN = "plan"
+    SPLIT = "split"
     ACCELERATORS = "accelerators"
     EVALUATION = "evaluation"
     SUITE = "suite"

@@ -38,7 +38,8 @@ def refuse_limit(engine: str, power_limit_watts: float | None) -> None:
     if power_limit_watts is not None:
         raise NotCalibratedError(
             f"a power limit of {power_limit_watts:g} W cannot be priced under {engine}: its kernels were timed at"
-            " clocks that nobody wrote down; give a clock lock (clock_mhz) instead, which is forecast with a wider interval",
+            " clocks that nobody wrote down; give a clock lock (clock_mhz) instead, which is forecast with a wider"
+            " interval",
             reason="PowerLimitNotPriced",
         )
 
