@@ -116,9 +116,10 @@ _HOURLY = ("price_per_kilowatt_hour", "power_usage_effectiveness", "grams_co2e_p
 
 def _hourly(name: str, value: object) -> Hourly:
     values = value if isinstance(value, list | tuple) else [value]
-    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
+    numbers = [each for each in values if isinstance(each, int | float) and not isinstance(each, bool)]
+    if len(numbers) != len(values):
         raise WorkloadError(f"{name} of a site is {value!r}: give a number, or 24 of them")
-    return tuple(float(each) for each in values)
+    return tuple(float(each) for each in numbers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
