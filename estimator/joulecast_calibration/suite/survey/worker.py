@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LONGEST_SECONDS = 180
+"""Limit of the processor time of one architecture, the same on a busy machine; the slowest takes a tenth of it."""
 
 
 def main() -> None:
@@ -29,11 +35,27 @@ def main() -> None:
     for line in sys.stdin:
         entry = known[line.strip()]
         try:
-            found = surveyor.survey(entry)
+            with at_most(LONGEST_SECONDS):
+                found = surveyor.survey(entry)
         except Exception as error:
             found = failure(entry, error)
         answers.write(json.dumps(found) + "\n")
         answers.flush()
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the block once it has taken ``seconds`` of this process's processor time."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError(f"took longer than {seconds:g} s of processor time")
+
+    signal.signal(signal.SIGVTALRM, late)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def end_with(parent: int) -> None:

@@ -24,8 +24,8 @@ ORDER_OF_SETS = {"PYTHONHASHSEED": "0"}
 """Environment of a process that traces: some networks go through a set of names while they are built (gemma-3), and
 with another order of its rows a graph has another digest."""
 
-LONGEST_SECONDS = 180.0
-"""Time limit of one architecture; the slowest takes a tenth of it."""
+LONGEST_SECONDS = 3600.0
+"""Time limit of one architecture whose process waits for something; what computes has a limit of processor time."""
 
 _TAIL_BYTES = 4000  # of a worker's standard error: its last line tells why it ended
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from joulecast.readers.named.entry import Entry
+from joulecast_calibration.suite.survey.worker import at_most
 from joulecast_calibration.suite.survey.workers import _Worker, surveyed
 from tests.waiting import eventually
 
@@ -73,6 +74,15 @@ def test_a_crash_costs_the_architecture_at_hand_and_no_other(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_one_that_hangs_is_ended(tmp_path: Path) -> None:
     assert answers(tmp_path, "hang", "b", seconds=5.0, workers=1) == {"hang": "took longer than 5 s", "b": ""}
+
+
+def test_time_counts_while_it_is_spent_on_the_processor() -> None:
+    """How long an architecture takes on a busy machine does not decide whether the index has it."""
+    with at_most(0.2):
+        time.sleep(0.5)
+    with pytest.raises(TimeoutError, match=r"took longer than 0\.2 s of processor time"), at_most(0.2):
+        while True:
+            pass
 
 
 def test_sets_have_the_same_order_in_every_worker(tmp_path: Path) -> None:
