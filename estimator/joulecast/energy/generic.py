@@ -30,12 +30,14 @@ class SharedCoefficients:
     """The shared coefficients.
 
     - ``rest``: power at rest of each card that was measured, by product, as a share of its limit.
+    - ``rest_factor``: power at rest that networks show, over that of cards which wait.
     - ``paces``: launch times of hosts relative to ``hosts``, by the generation of their bus.
     - ``law``: shape coefficients as in ``Law``, powers and energies as ``law_of`` takes them.
     """
 
     law: dict[str, Any]
     rest: Mapping[str, float]
+    rest_factor: float
     paces: Mapping[str, float]
     hosts: dict[str, Host]
     interval: Interval
@@ -49,6 +51,7 @@ def generic() -> SharedCoefficients:
     return SharedCoefficients(
         law=document["law"],
         rest=document["rest"],
+        rest_factor=document["rest_factor"],
         paces=document["paces"],
         hosts={name: read(Host, host) for name, host in document["hosts"].items()},
         interval=read(Interval, document["interval"]),
@@ -153,9 +156,12 @@ def _rest_covariance(one: DataSheet, other: DataSheet) -> float:
     return found + spread["card"] ** 2 * (one.key == other.key)
 
 
-def at_rest(law: Law, sheet: DataSheet, measured: Mapping[str, float]) -> Law:
-    """Scale all power of ``law`` that no operation causes so that the card rests at ``rest_share`` of its limit."""
-    watts = rest_share(sheet, measured) * chip_of_sheet(sheet).power_limit_watts
+def at_rest(law: Law, sheet: DataSheet, measured: Mapping[str, float], factor: float = 1.0) -> Law:
+    """Scale all power of ``law`` that no operation causes so that the card rests at ``rest_share`` of its limit.
+
+    ``factor``: of that power, where networks were seen to take more or less.
+    """
+    watts = factor * rest_share(sheet, measured) * chip_of_sheet(sheet).power_limit_watts
     scale = watts / (law.gap_watts + law.clock_watts)
     return replace(
         law,
@@ -178,7 +184,7 @@ def datasheet_profile(sheet: DataSheet) -> AcceleratorProfile:
         power_limit_watts=chip.power_limit_watts,
         boost_clock_mhz=sheet.boost_mhz,
         multiprocessors=chip.multiprocessors,
-        law=at_rest(law_of(shared.law, sheet), sheet, shared.rest),
+        law=at_rest(law_of(shared.law, sheet), sheet, shared.rest, shared.rest_factor),
         hosts={name: host.paced(shared.paces[str(generation_of(sheet))]) for name, host in shared.hosts.items()},
         interval=shared.interval,
         fitted_from=shared.fitted_from,

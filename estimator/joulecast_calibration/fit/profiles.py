@@ -172,15 +172,21 @@ def _generic(folder: Path, networks: Sequence[CardSet]) -> str:
     interval = unseen(folder, sheet, networks, tables=False).interval([each.table for each in networks])
     typical = replace(HOST, measured_on=pace_of(GENERATIONS[0], draws).host.measured_on)
     sources = sources_of_all_cards(folder, networks, draws)
+    law = _moved(shared.shares, population)
     document = {
-        "law": _moved(shared.shares, population),
+        "law": law,
         "rest": dict(shared.rest),
+        "rest_factor": _resting(law) / _resting(shared.shares),
         "paces": {str(bus): math.exp(pace_of(bus, draws).log_mean) for bus in GENERATIONS},
         "hosts": {name: asdict(host) for name, host in hosts(typical).items()},
         "interval": asdict(interval),
         "fitted_from": [asdict(source) for source in sources],
     }
     return json.dumps(rounded(document, _DIGITS), indent=1, sort_keys=True) + "\n"
+
+
+def _resting(shares: Mapping[str, Any]) -> float:
+    return float(shares["gap_watts"] + shares["clock_watts"])
 
 
 def _moved(shares: Mapping[str, Any], population: Population) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from joulecast.accelerators.catalogue import find
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.generic import (
     BESIDE_THE_PACKAGE,
@@ -42,6 +43,19 @@ def test_all_power_that_no_operation_causes_is_scaled_to_the_rest() -> None:
     scaled = at_rest(law, H100, {H100.labels[0]: 0.1})
     assert scaled.gap_watts + scaled.clock_watts == pytest.approx(70)
     assert scaled.static_watts / law.static_watts == pytest.approx(scaled.gap_watts / law.gap_watts)
+
+
+def test_networks_scale_the_power_at_rest_that_was_measured() -> None:
+    law, measured = law_of(generic().law, H100), {H100.labels[0]: 0.1}
+    assert at_rest(law, H100, measured, 0.9).gap_watts == pytest.approx(0.9 * at_rest(law, H100, measured).gap_watts)
+
+
+@pytest.mark.parametrize("key", ["RTX-3090", "RTX-4090", "RTX-5090", "T4", "V100-SXM2", "L40S"])
+def test_a_card_whose_joules_nobody_measured_takes_the_energies_of_its_data_sheet(key: str) -> None:
+    """A fit of such a card knows as much of its energies as the data sheet, however its seconds are known."""
+    shipped, stated = find(sheet(key).labels[0]).law, datasheet_profile(sheet(key)).law
+    for name in ("flop_joules", "instruction_joules", "byte_joules", "static_watts", "clock_watts", "gap_watts"):
+        assert getattr(shipped, name) == pytest.approx(getattr(stated, name), rel=1e-4), name
 
 
 def test_operations_of_a_board_with_a_lower_limit_cost_less_but_not_in_proportion() -> None:
