@@ -20,6 +20,8 @@ OF_ALL_CARDS = "what networks on "
 """Begins what a source of rows says of cards that did not run them."""
 OF_THIS_CARD = "seconds of networks on this card"
 """What a source of rows says of the card itself where no joules of its networks are known."""
+OPERATORS_OF_THIS_CARD = "seconds of operators on this card"
+"""The same where no networks were timed either."""
 SCHEMA_VERSION = 3
 """Raised when a field is added, renamed, removed or changes meaning: a profile has no field that is not known."""
 

@@ -26,7 +26,7 @@ from joulecast_calibration.fit.across.hosts import pace_of
 from joulecast_calibration.fit.across.population import Population
 from joulecast_calibration.fit.across.sets import CardSet, own_set, published_sets
 from joulecast_calibration.fit.across.sources import of_other_cards, sources_of_all_cards, sources_of_card
-from joulecast_calibration.fit.across.timed import timed_sets
+from joulecast_calibration.fit.across.timed import with_seconds
 from joulecast_calibration.fit.across.transfer import fitted_population, fitted_seconds, seconds_of_others, unseen
 from joulecast_calibration.fit.cards import HOST, FittedCard, public_card
 from joulecast_calibration.fit.heldout import OutOfFoldForecasts, figures, interval_of, leave_families_out
@@ -70,7 +70,7 @@ def fit(folder: Path, measured: Path | None = None) -> Mapping[str, str]:
     sets = {sheet.labels[0]: found for found in read if (sheet := sheet_named(found.gpu))}
     networks = (*published_sets(folder), *_own_sets(measured))
     texts = {"generic": _generic(folder, networks)}
-    timed = [each.product for each in timed_sets(folder) if fitted_seconds(folder, each.sheet, networks)]
+    timed = [each.product for each in with_seconds(folder) if fitted_seconds(folder, each.sheet, networks)]
     for product in dict.fromkeys((*SHIPPED, *timed)):
         sheet = sheet_of(product)
         if sheet is None:

@@ -50,7 +50,7 @@ def test_networks_scale_the_power_at_rest_that_was_measured() -> None:
     assert at_rest(law, H100, measured, 0.9).gap_watts == pytest.approx(0.9 * at_rest(law, H100, measured).gap_watts)
 
 
-@pytest.mark.parametrize("key", ["RTX-3090", "RTX-4090", "RTX-5090", "T4", "V100-SXM2", "L40S"])
+@pytest.mark.parametrize("key", ["RTX-3090", "RTX-4090", "RTX-5090", "T4", "V100-SXM2", "L40S", "A40"])
 def test_a_card_whose_joules_nobody_measured_takes_the_energies_of_its_data_sheet(key: str) -> None:
     """A fit of such a card knows as much of its energies as the data sheet, however its seconds are known."""
     shipped, stated = find(sheet(key).labels[0]).law, datasheet_profile(sheet(key)).law

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from joulecast.cli.tables.cells import line
 from joulecast.cli.tables.profiles import facts, plain_table
 from joulecast.cli.tables.quantities import digits, percent, quantity
-from joulecast.energy.profile import OF_ALL_CARDS, OF_THIS_CARD
+from joulecast.energy.profile import OF_ALL_CARDS, OF_THIS_CARD, OPERATORS_OF_THIS_CARD
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -80,18 +80,24 @@ def basis(profile: AcceleratorProfile) -> str:
     """Say in words whose rows and which host a forecast rests on."""
     if profile.origin == "measured" or profile.held_out:
         return "networks that this card ran, and their host"
-    timed = sum(source.rows for source in profile.fitted_from if source.what == OF_THIS_CARD)
+    timed = _timed(profile, "networks", OF_THIS_CARD)
     others = [source for source in profile.fitted_from if source.what.startswith(OF_ALL_CARDS)]
     known = {"public": "its data sheet, power and seconds of its operators", "datasheet": "its data sheet alone"}
     operators = any("products and attention" in source.what for source in profile.fitted_from)
     own = known.get(profile.origin, f"its data sheet{' and seconds of operators on its chip' if operators else ''}")
-    own += f", seconds of {timed} networks that it ran" if timed else ""
+    own += timed + _timed(profile, "operators", OPERATORS_OF_THIS_CARD)
     shared = f"{len(others)} sets of networks on other cards ({sum(source.rows for source in others):,} rows)"
     missing = "joules of a network" if timed else "network"
     return (
         f"no {missing} of this card: {own}, and what {shared} say of all cards; its host is not known, so it is taken"
         f" as that of {profile.hosts['torch-eager'].measured_on}, at the pace of hosts as old as this card"
     )
+
+
+def _timed(profile: AcceleratorProfile, kind: str, what: str) -> str:
+    """Say how many rows of a ``kind`` the card ran that were timed alone; nothing where there are none."""
+    rows = sum(source.rows for source in profile.fitted_from if source.what == what)
+    return f", seconds of {rows} {kind} that it ran" if rows else ""
 
 
 def interval_text(interval: Interval) -> str:

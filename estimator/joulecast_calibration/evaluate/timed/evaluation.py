@@ -21,6 +21,7 @@ from joulecast_calibration.evaluate.serving.scoring import (
 )
 from joulecast_calibration.evaluate.timed.joint import JOINT, JointLaw
 from joulecast_calibration.evaluate.timed.laws import BY_KIND, DIRECT, LAWS, TODAY, CardRows, SecondsLaw
+from joulecast_calibration.evaluate.timed.unread import unread
 from joulecast_calibration.fit.latencies import latency_table
 from joulecast_calibration.rows.latencies.lineage import lineage_of
 from joulecast_calibration.rows.latencies.tables import DLE, TIMM, LatencyRow, read_latencies
@@ -57,7 +58,8 @@ def evaluate_timed(folder: Path, laws: Mapping[str, SecondsLaw] | None = None) -
     for table, cards in tables.items():
         for system in SCORED_BY[table] if cards else ():
             scores += _scores(table, system, laws[system], cards, everyone)
-    return ServedEvaluation(scores=tuple(scores), left_out=(*missing, *left_out("latency tables", found.left_out)))
+    without = (*missing, *left_out("latency tables", found.left_out), *unread(folder))
+    return ServedEvaluation(scores=tuple(scores), left_out=without)
 
 
 def cards_of(rows: Sequence[LatencyRow]) -> tuple[tuple[CardRows, ...], Mapping[str, int]]:

@@ -228,11 +228,16 @@ def fit_population(donors: Sequence[Donor]) -> Population:
         spread=known + own,
         hosts={donor.name: donor.laws.at(place)[1] for donor, place in zip(donors, places, strict=True)},
         laws={},
-        residual=float(np.quantile(np.abs(np.concatenate(off)), LEVEL)) / NORMAL,
+        residual=_residual(np.concatenate(off)),
         offsets=fit.offsets(vector),
     )
     laws = (replace(donor.laws, law=found.law(donor.laws.law)) for donor in donors)
     return replace(found, laws={d.name: law.at(own)[0] for d, law, own in zip(donors, laws, places, strict=True)})
+
+
+def _residual(errors: Array) -> float:
+    """Return the standard deviation of log joules ``errors``; 0 where only seconds were fitted."""
+    return float(np.quantile(np.abs(errors), LEVEL)) / NORMAL if errors.size else 0.0
 
 
 class _JointFit:

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from joulecast.energy.datasheets import DataSheet
-from joulecast.energy.profile import OF_ALL_CARDS, OF_THIS_CARD, FittedFrom
+from joulecast.energy.profile import OF_ALL_CARDS, OF_THIS_CARD, OPERATORS_OF_THIS_CARD, FittedFrom
 from joulecast_calibration.fit.across.hosts import Draw
 from joulecast_calibration.fit.across.sets import CardSet
 from joulecast_calibration.fit.cards import FittedCard
@@ -74,6 +74,9 @@ _OWNERS = (
         origin="github.com/NVIDIA/DeepLearningExamples",
         licence="BSD-3-Clause",
     ),
+    _Owner(
+        folder="vidur_op_latency", name="Vidur, operator latency", origin="github.com/microsoft/vidur", licence="MIT"
+    ),
 )
 
 
@@ -129,14 +132,22 @@ def of_other_cards(
     for (table, of_this_card), sets in groupby(sorted(timed, key=whose), key=whose):
         own = list(sets)
         named.add(table)
-        cards = ", ".join(each.product for each in own)
-        what = OF_THIS_CARD if of_this_card else f"what seconds of networks on {cards} say of all cards"
+        what = _told_by(own, of_this_card=of_this_card)
         yield _source(table, what, sum(each.fitted.size for each in own), _OURS)
     others = [draw for draw in draws if draw.table not in named]
     for folder in dict.fromkeys(draw.table for draw in others):
         hosts = [draw for draw in others if draw.table == folder]
         what = f"launch times of hosts: {', '.join(draw.name for draw in hosts)}"
         yield _source(folder, what, sum(draw.rows for draw in hosts), _OURS)
+
+
+def _told_by(sets: Sequence[CardSet], *, of_this_card: bool) -> str:
+    """Say what the seconds of one table are used for: ``sets`` are those of this card or those of all others."""
+    networks = bool(sets[0].fitted.is_network.any())
+    if of_this_card:
+        return OF_THIS_CARD if networks else OPERATORS_OF_THIS_CARD
+    cards = ", ".join(each.product for each in sets)
+    return f"what seconds of {'networks' if networks else 'operators'} on {cards} say of all cards"
 
 
 def _whose(sheet: DataSheet | None) -> Callable[[CardSet], tuple[str, bool]]:

@@ -1,4 +1,4 @@
-"""Sets of networks of which only seconds are known, for the joint fit (ADR 0169)."""
+"""Sets of which only seconds are known, for the joint fit (ADR 0169): networks, and whatever else was timed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from joulecast.energy.datasheets import DataSheet, datasheets
+from joulecast_calibration.fit.across.operators import operator_sets
 from joulecast_calibration.fit.across.sets import CardSet, network_row
 from joulecast_calibration.fit.latencies import latency_table
 from joulecast_calibration.fit.shared import sheet_of
@@ -44,10 +45,15 @@ def of_other_chips(sets: Sequence[CardSet], products: Sequence[str]) -> tuple[Ca
     return tuple(each for each in sets if each.sheet.architecture not in chips)
 
 
+def with_seconds(folder: Path) -> tuple[CardSet, ...]:
+    """Return every set in ``folder`` of which only seconds are known, networks first."""
+    return (*timed_sets(folder), *operator_sets(folder))
+
+
 def timed_of(folder: Path, sheet: DataSheet) -> tuple[CardSet, ...]:
-    """Return the sets of a card in ``folder``, the largest first."""
-    own = [each for each in timed_sets(folder) if each.sheet is sheet]
-    return tuple(sorted(own, key=lambda each: -each.table.size))
+    """Return the sets of a card in ``folder``: networks first, the largest of them first."""
+    own = [each for each in with_seconds(folder) if each.sheet is sheet]
+    return tuple(sorted(own, key=lambda each: (not each.table.is_network.any(), -each.table.size)))
 
 
 def _owner(row: LatencyRow) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from joulecast_calibration.fit.across.population import (
     with_times_of,
 )
 from joulecast_calibration.fit.across.sets import CardSet
-from joulecast_calibration.fit.across.timed import of_other_chips, timed_of, timed_sets
+from joulecast_calibration.fit.across.timed import of_other_chips, timed_of, with_seconds
 from joulecast_calibration.fit.crossvalidation import LEVEL
 from joulecast_calibration.fit.shared import shared_coefficients, shares_of_others
 from joulecast_calibration.fit.table import Table
@@ -132,7 +132,7 @@ def unseen(
 
 
 def fitted_seconds(folder: Path, sheet: DataSheet, sets: Sequence[CardSet]) -> CardSet | None:
-    """Return the seconds of networks that a card's profile rests on, or None.
+    """Return the seconds of networks, else of operators, that a card's profile rests on, or None.
 
     It has none where networks were metered on another card with its chip, which say more.
     """
@@ -143,7 +143,7 @@ def fitted_seconds(folder: Path, sheet: DataSheet, sets: Sequence[CardSet]) -> C
 
 def seconds_of_others(folder: Path, without: Sequence[str] = ()) -> tuple[CardSet, ...]:
     """Return the sets with seconds alone that a fit without the products ``without`` uses."""
-    return of_other_chips(timed_sets(folder), without)
+    return of_other_chips(with_seconds(folder), without)
 
 
 def alone(folder: Path, sheet: DataSheet, *without: str) -> Law:

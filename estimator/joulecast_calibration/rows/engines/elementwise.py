@@ -7,9 +7,8 @@ from pathlib import Path
 
 from joulecast.layers import LayerProfile
 from joulecast_calibration.rows.engines.timed import OPERATORS, Timed, entries, row, timed, whole
+from joulecast_calibration.rows.engines.vidur import SHORTEST_SECONDS, VIDUR
 
-_LONG_ENOUGH_SECONDS = 2e-5
-"""Shorter times hold the profiler's own cost: 6 to 17 µs for one token, where replayed kernels take 2 µs."""
 _VIDUR = {"a100": "a100_sxm", "h100": "h100_sxm"}
 _METERED = ("h200_sxm", "b200_sxm", "gb200")
 
@@ -19,7 +18,7 @@ def elementwise(folder: Path, card: str) -> Timed | None:
     found = [
         (rows, seconds)
         for rows, seconds in [*_vidur(folder, card), *_quantising(folder, card)]
-        if seconds >= _LONG_ENOUGH_SECONDS
+        if seconds >= SHORTEST_SECONDS
     ]
     return timed(found)
 
@@ -27,7 +26,7 @@ def elementwise(folder: Path, card: str) -> Timed | None:
 def _vidur(folder: Path, card: str) -> list[tuple[list[LayerProfile], float]]:
     return [
         ([made(entry)], float(entry[column]) * 1e-3)
-        for entry in entries(folder / "vidur_op_latency" / "mlp_op_latency.csv.gz")
+        for entry in entries(folder / VIDUR)
         if _VIDUR.get(entry["gpu"]) == card and entry["num_tensor_parallel_workers"] == "1"
         for column, made in _ROWS.items()
         if entry[column]

@@ -25,6 +25,10 @@ from joulecast.cli.tables.accelerators import basis, launches
             "NVIDIA-L40S",
             "no network of this card: its data sheet and seconds of operators on its chip, and what 3 sets",
         ),
+        (
+            "NVIDIA-A40",
+            "no network of this card: its data sheet, seconds of 296 operators that it ran, and what 3 sets",
+        ),
         ("NVIDIA-L4", "its data sheet alone, and what 3 sets of networks on other cards (614 rows) say of all cards"),
     ],
 )

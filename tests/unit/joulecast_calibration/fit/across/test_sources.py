@@ -8,13 +8,17 @@ import pytest
 
 from joulecast.accelerators.catalogue import find
 from joulecast.energy.generic import generic
-from joulecast.energy.profile import OF_THIS_CARD, FittedFrom
+from joulecast.energy.profile import OF_THIS_CARD, OPERATORS_OF_THIS_CARD, FittedFrom
 from joulecast_calibration.fit.across.hosts import Draw
+from joulecast_calibration.fit.across.operators import operator_sets_of
 from joulecast_calibration.fit.across.sets import published_sets
 from joulecast_calibration.fit.across.sources import of_other_cards, sources_of_all_cards
 from joulecast_calibration.fit.across.timed import timed_sets_of
+from joulecast_calibration.fit.shared import sheet_of
+from joulecast_calibration.rows.engines.vidur import read_operators
 from tests.unit.energy import data
 from tests.unit.joulecast_calibration.fit.across.test_timed import rows_of
+from tests.unit.joulecast_calibration.rows.engines.test_vidur import ENTRY, write
 
 EAGER = ("EcoCompute, eager generation", "Power Hungry Processing, measured inference")
 
@@ -46,6 +50,14 @@ def test_a_timed_card_names_its_own_seconds_apart_from_those_of_others(tmp_path:
     assert (mine.what, mine.rows) == (OF_THIS_CARD, own.table.size)
     cards = "NVIDIA-GeForce-RTX-3090, NVIDIA-GeForce-RTX-5090"
     assert others.what == f"what seconds of networks on {cards} say of all cards"
+
+
+def test_a_card_whose_operators_alone_were_timed_says_so(tmp_path: Path) -> None:
+    timed = operator_sets_of(read_operators(write(tmp_path, [ENTRY, {**ENTRY, "gpu": "a100"}])).rows)
+    others, mine = of_other_cards((), [], timed, sheet_of("NVIDIA-A40"))
+    assert {others.origin, mine.origin} == {"github.com/microsoft/vidur"}
+    assert (mine.what, mine.rows) == (OPERATORS_OF_THIS_CARD, 5)
+    assert others.what == "what seconds of operators on NVIDIA-A100-SXM4-80GB say of all cards"
 
 
 def test_tables_that_a_folder_does_not_hold_are_not_named(tmp_path: Path) -> None:
