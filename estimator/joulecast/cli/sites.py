@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from joulecast.cli.tables.cells import line
 from joulecast.cli.tables.quantities import digits
 from joulecast.site import Charge, Site, SiteCost, cost_at, cost_document, read_document, site_document
 
@@ -77,6 +76,8 @@ def lines(site: Site | None, costs: Sequence[Priced]) -> list[RenderableType]:
     """Return a line for each forecast: what one of it costs, and an hour and a month of its power."""
     if site is None:
         return []
+    from joulecast.cli.tables.cells import line  # loads rich, which machine output does without
+
     pue = site.power_usage_effectiveness
     told = [f"PUE {digits(sum(pue) / len(pue))}"]
     if site.carbon_source:
