@@ -29,7 +29,7 @@ def webhook(chosen: settings.Settings) -> None:
 
 
 def null_outputs(chosen: settings.Settings) -> None:
-    """Remove joulecast's annotations from all Deployments that it watches, as before an uninstall."""
+    """Remove joulecast's annotations from all workloads that it watches, as before an uninstall."""
     from joulecast_operator.api.kinds import DEPLOYMENTS
     from joulecast_operator.api.objects import Key
     from joulecast_operator.cluster import writer
@@ -44,7 +44,7 @@ def null_outputs(chosen: settings.Settings) -> None:
             await cluster.close()
 
     count = asyncio.run(clean())
-    log.info("removed joulecast's annotations from %d Deployments", count)
+    log.info("removed joulecast's annotations from %d workloads", count)
 
 
 def trial(chosen: settings.Settings) -> None:

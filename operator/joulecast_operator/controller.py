@@ -13,9 +13,17 @@ from typing import Any, Final
 
 import kopf
 
-from joulecast_operator.api.annotations import REST_UNTIL, annotations_of, outputs
 from joulecast_operator.api.conditions import READY, USABLE, defect_status
-from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NAMESPACES, NODES, PROFILES, Kind
+from joulecast_operator.api.kinds import (
+    ANNOTATED,
+    CALIBRATIONS,
+    DEPLOYMENTS,
+    ESTIMATES,
+    NAMESPACES,
+    NODES,
+    PROFILES,
+    Kind,
+)
 from joulecast_operator.api.objects import Key, Resource, Scope
 from joulecast_operator.calibrations.queue import waits_in_queue
 from joulecast_operator.calibrations.status import CALIBRATED, holds_accelerator
@@ -26,6 +34,7 @@ from joulecast_operator.cluster.scopes import own_deployments, watched
 from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
+from joulecast_operator.controllers import changes
 from joulecast_operator.controllers.calibrations import Calibrations
 from joulecast_operator.controllers.certificate_events import CertificateEvents
 from joulecast_operator.controllers.certificate_file import CertificateFile
@@ -35,7 +44,6 @@ from joulecast_operator.controllers.profiles import Profiles
 from joulecast_operator.controllers.webhook_certificate import WebhookCertificate
 from joulecast_operator.controllers.workloads import Workloads
 from joulecast_operator.estimates.forecasts import Forecaster
-from joulecast_operator.estimates.inputs import product_of
 from joulecast_operator.index.index import Index
 from joulecast_operator.metrics.certificates import show_certificate
 from joulecast_operator.metrics.collector import EstimateCollector
@@ -47,15 +55,14 @@ from joulecast_operator.serving.health import Health
 from joulecast_operator.serving.ports import opened
 from joulecast_operator.settings import Settings
 from joulecast_operator.workers import isolation
-from joulecast_operator.workloads import discovery
 
-_OF_MODEL: Final = "DeploymentsOfModel"
-"""Kind of a key that stands for all Deployments of a model, so that thousands of estimates queue them only once."""
+_OF_MODEL: Final = "WorkloadsOfModel"
+"""Kind of a key that stands for all workloads of a model, so that thousands of estimates queue them only once."""
 
-_FEW: Final = 16  # Deployments that are queued at once, each by its own key
-_SETTLE_SECONDS: Final = 1.0  # delay of a key for more Deployments than that, in which further changes are joined
+_FEW: Final = 16  # workloads that are queued at once, each by its own key
+_SETTLE_SECONDS: Final = 1.0  # delay of a key for more workloads than that, in which further changes are joined
 
-KINDS: Final = (PROFILES, NODES, NAMESPACES, DEPLOYMENTS, ESTIMATES)
+KINDS: Final = (PROFILES, NODES, NAMESPACES, *ANNOTATED.values(), ESTIMATES)
 """The kinds in the order in which they are listed: estimates come last, because they need the others."""
 
 _SWEEP_JITTER: Final = 0.1  # share by which the time between two sweeps varies
@@ -212,10 +219,10 @@ class Controller:
         if key.kind == ESTIMATES.kind:
             await self._reconcile_estimate(key)
             return
-        if key.kind == DEPLOYMENTS.kind:
+        if key.kind in ANNOTATED:
             await self.workloads.reconcile(key)
         elif key.kind == _OF_MODEL:
-            self._queue_each(self.index.deployments_of(key.namespace, model=key.name))
+            self._queue_each(self.index.workloads_of(key.namespace, model=key.name))
         elif key.kind == PROFILES.kind:
             await self.profiles.reconcile(key)
         elif key.kind == CALIBRATIONS.kind:
@@ -238,15 +245,16 @@ class Controller:
         """Queue whatever depends on the object of ``key``."""
         if key.kind == NODES.kind:
             self.networks.node_changed(before, after)
-            if _product(before) != _product(after) or _labels(before) != _labels(after):
+            if changes.product(before) != changes.product(after) or changes.labels(before) != changes.labels(after):
                 self._ask_all()
-            if _labels(before) != _labels(after) or _devices(before) != _devices(after):
+            if changes.labels(before) != changes.labels(after) or changes.devices(before) != changes.devices(after):
                 self.calibrations.queue_all()
         elif key.kind == NAMESPACES.kind:
-            if _labels(before) != _labels(after):
-                self._queue_each(self.index.keys(DEPLOYMENTS, key.name))
-        elif key.kind == DEPLOYMENTS.kind:
-            self._deployment_changed(key, before, after)
+            if changes.labels(before) != changes.labels(after):
+                for kind in ANNOTATED.values():
+                    self._queue_each(self.index.keys(kind, key.name))
+        elif key.kind in ANNOTATED:
+            self._workload_changed(key, before, after)
         else:
             self.queue.add(key)
             if key.kind == ESTIMATES.kind:
@@ -259,14 +267,13 @@ class Controller:
             ):
                 self.calibrations.queue_all()  # others may have waited for it
 
-    def _deployment_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
-        if key == self._own and _rest(before) != _rest(after):
+    def _workload_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
+        if key == self._own and changes.rest(before) != changes.rest(after):
             self.queue.add(key)  # before all others, because an uninstall waits for the answer
             self.queue_all()
-        if _inputs(before) != _inputs(after):
-            for estimate in self.workloads.targeting(key):
-                self.queue.add(estimate)
-        if _inputs(before) != _inputs(after) or _outputs(before) != _outputs(after):
+        if changes.inputs(before) != changes.inputs(after) or changes.pods(before) != changes.pods(after):
+            self._queue_each(self.workloads.targeting(key))
+        if changes.inputs(before) != changes.inputs(after) or changes.outputs(before) != changes.outputs(after):
             self.queue.add(key)
 
     def _estimate_changed(self, before: Resource | None, after: Resource | None) -> None:
@@ -289,22 +296,19 @@ class Controller:
             self.queue.add(key)
 
     def _profiles_changed(self) -> None:
-        for key in self.index.keys(PROFILES):
-            self.queue.add(key)  # another profile of the same accelerator may be in use now
+        self._queue_each(self.index.keys(PROFILES))  # another profile of the same accelerator may be in use now
         self._ask_all()
         self.calibrations.queue_all()
 
     def _ask_all(self) -> None:
-        for key in self.index.keys(ESTIMATES):
-            self.queue.add(key)
+        self._queue_each(self.index.keys(ESTIMATES))
 
     # -- sweep
 
     def queue_all(self) -> None:
-        """Queue every object, and every deleted Deployment for which an estimate still exists."""
-        for kind in (PROFILES, DEPLOYMENTS, ESTIMATES, CALIBRATIONS):
-            for key in self.index.keys(kind):
-                self.queue.add(key)
+        """Queue every object, and every deleted workload for which an estimate still exists."""
+        for kind in (PROFILES, *ANNOTATED.values(), ESTIMATES, CALIBRATIONS):
+            self._queue_each(self.index.keys(kind))
         for estimate in self.index.estimates():
             owner = self.workloads.owner(estimate)
             if owner is not None:
@@ -362,30 +366,3 @@ def _scopes(settings: Settings) -> Iterator[Scope]:
 def is_lasting(error: Exception) -> bool:
     """Tell whether the API server would refuse the same request again."""
     return isinstance(error, ApiError) and error.lasting
-
-
-def _product(node: Resource | None) -> str | None:
-    return product_of(node, {}) if node else None
-
-
-def _labels(node: Resource | None) -> Any:
-    return ((node or {}).get("metadata") or {}).get("labels")
-
-
-def _devices(node: Resource | None) -> Any:
-    return ((node or {}).get("status") or {}).get("allocatable")
-
-
-def _inputs(deployment: Resource | None) -> tuple[str, str, Any] | None:
-    if deployment is None:
-        return None
-    owners = deployment["metadata"].get("ownerReferences")
-    return discovery.inputs_hash(deployment), deployment["metadata"]["uid"], owners
-
-
-def _rest(deployment: Resource | None) -> str | None:
-    return annotations_of(deployment or {}).get(REST_UNTIL)
-
-
-def _outputs(deployment: Resource | None) -> Any:
-    return outputs(annotations_of(deployment)) if deployment else None

@@ -67,7 +67,7 @@ class Settings(BaseModel):
     )
     namespaces: Namespaces = Field((), description="namespaces to watch; all when empty")
     status_only: bool = Field(
-        False, description="whether forecasts go into statuses and metrics alone, and Deployments are not annotated"
+        False, description="whether forecasts go into statuses and metrics alone, and workloads are not annotated"
     )
     profile_status: bool = Field(
         True, description="whether the status of AcceleratorEnergyProfiles is written; by one controller of a cluster"

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from joulecast_operator.api.kinds import ANNOTATED
 from tests.cluster.patience import be_patient
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
@@ -193,6 +194,27 @@ def deployment(
         metadata["annotations"] = annotations
     spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+
+def workload(
+    kind: str,
+    name: str,
+    namespace: str,
+    *,
+    image: str = "registry.invalid/detector:1",
+    annotations: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return a workload of any kind that is annotated; a CronJob never runs within a test."""
+    found = deployment(name, namespace, image=image, annotations=annotations)
+    found |= {"apiVersion": ANNOTATED[kind].api_version, "kind": kind}
+    if kind == "DaemonSet":
+        del found["spec"]["replicas"]
+    if kind in ("Job", "CronJob"):
+        pod = found["spec"]["template"]["spec"] | {"restartPolicy": "Never"}
+        found["spec"] = {"template": {"spec": pod}}
+    if kind == "CronJob":
+        found["spec"] = {"schedule": "0 0 29 2 *", "jobTemplate": {"spec": found["spec"]}}
+    return found
 
 
 def text(*documents: dict[str, Any]) -> str:

@@ -53,6 +53,8 @@ def test_defaults(plane: ControlPlane) -> None:
     "spec",
     [
         {"targetRef": {"name": "web"}},
+        {"targetRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "web"}},
+        {"targetRef": {"kind": "Pod", "name": "told-in-the-status"}},
         {**IMAGE, "workload": {"batchSizes": [1, 32], "inputShapes": {"x": ["batch", 3, 224, 224]}}},
         {**IMAGE, "workload": {"inputValues": {"sr": 16000, "sizes": "1,2,3", "scale": "0.5"}}},
         {**IMAGE, "accelerators": {"names": ["NVIDIA-H200"]}, "resolveInterval": "1h30m"},
@@ -92,7 +94,7 @@ def test_what_is_meant_to_be_said_can_be_said(plane: ControlPlane, spec: dict[st
         ({**IMAGE, "workload": {"inputShapes": {"x": ["N"]}}}, "batch"),
         ({**IMAGE, "workload": {"inputShapes": {"x": [-1]}}}, "inputShapes"),
         ({**IMAGE, "workload": {"precision": "int3"}}, "precision"),
-        ({"targetRef": {"name": "x", "kind": "Pod"}}, "targetRef.kind"),
+        ({"targetRef": {"name": "x", "kind": ""}}, "targetRef.kind"),
         ({"model": {}}, "exactly one of image, uri and configMapRef"),
         ({"model": {**IMAGE["model"], **HUB["model"]}}, "exactly one of image, uri and configMapRef"),
         ({"model": {**CONFIG["model"], **HUB["model"]}}, "exactly one of image, uri and configMapRef"),

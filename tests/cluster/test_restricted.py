@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from joulecast_operator.api.kinds import ANNOTATED
 from tests import small_models
 from tests.cluster.controlled import Cluster, estimate
 from tests.cluster.patience import be_patient
@@ -21,6 +22,7 @@ from tests.harness.registry import Registry
 from tests.waiting import eventually
 
 WATCHED, FLEETING, OUTSIDE, SECOND = "team-a", "team-b", "elsewhere", "second"
+WORKLOADS = [f"{kind.plural}.{kind.group}" for kind in ANNOTATED.values()]
 RETRY = ("--retry-seconds=0.5", "--sweep-seconds=5")
 ONCE = ("crds.enabled=false", "profiles.writeStatus=false", "calibration.enabled=false")
 """What a second release of a cluster leaves to the first."""
@@ -87,12 +89,12 @@ def test_the_tokens_have_rights_there_and_nowhere_else(cluster: Cluster) -> None
         "controller": [
             *((verb, "inferenceenergyestimates.joulecast.dev") for verb in ("list", "watch", "create", "delete")),
             ("patch", "inferenceenergyestimates.joulecast.dev/status"),
-            *((verb, "deployments.apps") for verb in ("list", "watch", "patch")),
+            *((verb, kind) for verb in ("list", "watch", "patch") for kind in WORKLOADS),
             ("create", "events"),
             ("list", "energycalibrations.joulecast.dev"),
         ],
         "webhook": [(verb, "inferenceenergyestimates.joulecast.dev") for verb in ("list", "watch")],
-        "uninstall": [("list", "deployments.apps"), ("patch", "deployments.apps")],
+        "uninstall": [(verb, kind) for verb in ("list", "patch") for kind in WORKLOADS],
     }
     for part, expected in rights.items():
         account = cluster.installation.account(part)

@@ -9,13 +9,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from joulecast_operator.api import annotations as notes
-from tests.cluster.release import PREFIX, Release, deployment, ready_status, text
+from joulecast_operator.api.kinds import ANNOTATED
+from tests.cluster.release import PREFIX, Release, deployment, ready_status, text, workload
 from tests.harness.control_plane import ControlPlane
 from tests.harness.http import TIMEOUT_SECONDS
 from tests.harness.installation import NAMESPACE
@@ -204,27 +206,53 @@ def test_a_misspelt_annotation_is_told_with_the_nearest(webhook: Release, shop: 
 def test_an_annotated_kind_that_is_not_covered_is_told_and_only_that_one_is_asked_about(
     webhook: Release, shop: str
 ) -> None:
-    template = deployment("set", shop)["spec"]["template"]
-    bare = {"restartPolicy": "Never", **template["spec"]}
-    selector = {"selector": {"matchLabels": {"app": "set"}}, "template": template}
-    kinds = {
-        "StatefulSet": ("apps/v1", selector),
-        "DaemonSet": ("apps/v1", selector),
-        "Job": ("batch/v1", {"template": {"spec": bare}}),
-        "Pod": ("v1", bare),
-    }
-    for kind, (api_version, spec) in kinds.items():
-        body = {"apiVersion": api_version, "kind": kind, "spec": spec}
-        metadata = {"name": "plain", "namespace": shop}
+    spec = {"restartPolicy": "Never", **deployment("set", shop)["spec"]["template"]["spec"]}
+    body = {"apiVersion": "v1", "kind": "Pod", "spec": spec}
+    before = sum(webhook.calls().values())
+    done = webhook.plane.kubectl(
+        "create", "-f", "-", stdin=text(body | {"metadata": {"name": "plain", "namespace": shop}})
+    )
+    assert "Warning" not in done.stderr
+    assert sum(webhook.calls().values()) == before
+    metadata = {"name": "told", "namespace": shop, "annotations": {notes.MODEL: "registry.invalid/new:1"}}
+    done = webhook.plane.kubectl("create", "-f", "-", stdin=text(body | {"metadata": metadata}))
+    assert f"Warning: {notes.MODEL} has no effect on a Pod, because joulecast reads them on Deployments," in done.stderr
+    found = webhook.plane.get("pod", "told", shop)["metadata"]["annotations"]
+    assert {key for key in found if key.startswith(PREFIX)} == {notes.MODEL}
+
+
+@pytest.mark.parametrize("kind", tuple(ANNOTATED))
+def test_every_kind_of_workload_is_annotated_and_warns(webhook: Release, shop: str, kind: str) -> None:
+    forged = {notes.JOULES: "0.001", notes.STATE: "Ready"}
+    for name, given in (("plain", None), ("forged", forged)):
+        body = workload(kind, name, shop, annotations=given)
+        done = webhook.plane.kubectl("create", "-f", "-", stdin=text(body))
+        assert "Warning: 0.42 J per batch of 32 on NVIDIA-H200" in done.stderr
+        made = webhook.plane.get(kind.lower(), name, shop)
+        assert {key.removeprefix(PREFIX): value for key, value in ours(made).items()} == FORECAST
+        assert not [key for key in json.dumps(made["spec"]).split('"') if key.startswith(PREFIX)], (
+            "pods are not touched"
+        )
+
+
+def test_a_job_of_a_cron_job_is_never_asked_about_and_cannot_carry_forged_outputs(webhook: Release, shop: str) -> None:
+    webhook.plane.apply(workload("CronJob", "nightly", shop))
+    cron = webhook.plane.get("cronjob", "nightly", shop)
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly", "uid": cron["metadata"]["uid"]}
+    for name, given in (("plain", None), ("forged", {notes.JOULES: "0.001"})):
+        job = workload("Job", name, shop, annotations=given)
+        job["metadata"]["ownerReferences"] = [{**owner, "controller": True}]
         before = sum(webhook.calls().values())
-        done = webhook.plane.kubectl("create", "-f", "-", stdin=text(body | {"metadata": metadata}))
+        done = webhook.plane.kubectl("create", "-f", "-", stdin=text(job))
         assert "Warning" not in done.stderr
-        assert sum(webhook.calls().values()) == before, kind
-        metadata = {"name": "told", "namespace": shop, "annotations": {notes.MODEL: "registry.invalid/new:1"}}
-        done = webhook.plane.kubectl("create", "-f", "-", stdin=text(body | {"metadata": metadata}))
-        assert f"Warning: {notes.MODEL} has no effect on a {kind}, because joulecast annotates only" in done.stderr
-        found = webhook.plane.get(kind.lower(), "told", shop)["metadata"]["annotations"]
-        assert {key for key in found if key.startswith(PREFIX)} == {notes.MODEL}
+        assert ours(webhook.plane.get("job", name, shop)) == {}
+        assert sum(webhook.calls().values()) == before + (name == "forged")
+
+
+def ours(resource: dict[str, Any]) -> dict[str, str]:
+    """Return joulecast's annotations of an object."""
+    found = resource["metadata"].get("annotations") or {}
+    return {key: value for key, value in found.items() if key.startswith(PREFIX)}
 
 
 def test_an_unknown_model_is_pending(webhook: Release, shop: str) -> None:

@@ -1,4 +1,4 @@
-"""Test that the chart's tokens may change only annotations under joulecast.dev/ of Deployments."""
+"""Test that the chart's tokens may change only annotations under joulecast.dev/ of workloads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api import annotations as notes
-from tests.cluster.release import Release, deployment
+from joulecast_operator.api.kinds import ANNOTATED
+from tests.cluster.release import Release, deployment, workload
 from tests.harness.control_plane import ControlPlane
 from tests.waiting import eventually
 
@@ -25,7 +26,8 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
         found = Release(plane)
         found.install("--set", "uninstall.enabled=true")
         plane.kubectl("create", "namespace", "shop")
-        plane.apply(deployment("web", "shop", annotations={"team": "vision", notes.MODEL: "r.invalid/m:1"}))
+        own = {"team": "vision", notes.MODEL: "r.invalid/m:1"}
+        plane.apply(*(workload(kind, "web", "shop", annotations=own) for kind in ANNOTATED))
         # dry, for what once went through is no change any more, and no policy refuses it
         probe = ("controller", "PATCH", f"{PATH}?dryRun=All", {"spec": {"replicas": 2}})
         assert eventually(lambda: POLICY in found.send(*probe)[1]), "the policy is not in force"
@@ -42,6 +44,25 @@ def test_annotations_of_joulecast_may_be_set_and_taken_away(release: Release, pa
         status, answer = release.send(part, "PATCH", PATH, metadata(annotations={notes.JOULES: value}))
         assert status == 200, answer
         assert release.annotations("web", "shop").get("joules-per-batch") == value
+
+
+@pytest.mark.parametrize("part", WRITERS)
+@pytest.mark.parametrize("kind", tuple(ANNOTATED))
+def test_of_every_kind_only_annotations_of_joulecast_may_be_changed(release: Release, part: str, kind: str) -> None:
+    path = ANNOTATED[kind].path("shop", "web")
+    for value in ("0.5", None):
+        status, answer = release.send(part, "PATCH", path, metadata(annotations={notes.JOULES: value}))
+        assert status == 200, answer
+    before = release.plane.get(kind.lower(), "web", "shop")
+    other_spec = {"spec": {"suspend": True} if kind in ("Job", "CronJob") else {"minReadySeconds": 5}}
+    for change in (other_spec, metadata(annotations={"team": "other"}), metadata(labels={"a": "b"})):
+        status, answer = release.send(part, "PATCH", path, change)
+        assert (status, POLICY in answer) == (422, True), answer
+    status, answer = release.send(part, "PATCH", f"{path}/status", {"status": {}})
+    assert status == 403, answer
+    for method, place, body in (("DELETE", path, {}), ("POST", path.removesuffix("/web"), workload(kind, "n", "shop"))):
+        assert release.send(part, method, place, body)[0] == 403
+    assert release.plane.get(kind.lower(), "web", "shop") == before
 
 
 @pytest.mark.parametrize("part", WRITERS)

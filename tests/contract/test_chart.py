@@ -14,6 +14,7 @@ from jsonschema import Draft7Validator
 
 from joulecast_operator.__main__ import COMMANDS
 from joulecast_operator.api import crds
+from joulecast_operator.api.kinds import ANNOTATED
 from joulecast_operator.calibrations.allowed import Allowed
 from joulecast_operator.settings import PREFIX, Settings, load
 from tests.harness import binaries
@@ -74,6 +75,11 @@ def rules(objects: dict[tuple[str, str], Object], kind: str, name: str) -> set[t
 
 def granted(group: str, resource: str, *verbs: str) -> set[tuple[str, str, str]]:
     return {(group, resource, verb) for verb in verbs}
+
+
+def workloads(*verbs: str) -> set[tuple[str, str, str]]:
+    """Return rights to the kinds of workloads that are annotated."""
+    return {right for kind in ANNOTATED.values() for right in granted(kind.group, kind.plural, *verbs)}
 
 
 REVIEWS = granted("authentication.k8s.io", "tokenreviews", "create") | granted(
@@ -175,7 +181,7 @@ def test_the_controller_has_exactly_its_rights() -> None:
     expected |= granted("joulecast.dev", "acceleratorenergyprofiles/status", "patch")
     expected |= granted("", "nodes", *reads) | granted("", "namespaces", *reads)
     expected |= granted("networking.k8s.io", "servicecidrs", "list")
-    expected |= granted("apps", "deployments", *reads, "patch")
+    expected |= workloads(*reads, "patch")
     expected |= granted("", "events", "create")
     assert rules(objects, "ClusterRole", "joulecast-controller") == expected | REVIEWS
     insecure = render(*SECRET, "metrics.secure=false")
@@ -196,9 +202,7 @@ def test_the_controller_has_exactly_its_rights() -> None:
 
 
 def test_the_uninstall_job_has_exactly_its_rights() -> None:
-    assert rules(render(*SECRET), "ClusterRole", "joulecast-uninstall") == granted(
-        "apps", "deployments", "list", "patch"
-    )
+    assert rules(render(*SECRET), "ClusterRole", "joulecast-uninstall") == workloads("list", "patch")
 
 
 def test_only_who_is_bound_to_the_readers_role_may_get_the_metrics() -> None:
@@ -454,7 +458,7 @@ def test_admission_can_only_help() -> None:
     assert differing == {"name", "namespaceSelector", "clientConfig"}
     assert (webhook["failurePolicy"], webhook["timeoutSeconds"], webhook["sideEffects"]) == ("Ignore", 2, "None")
     rule, *others = webhook["rules"]
-    assert (rule["apiGroups"], rule["resources"]) == (["apps"], ["deployments"])
+    assert (rule["apiGroups"], rule["resources"]) == (["apps"], ["deployments", "statefulsets", "daemonsets"])
     for each in (rule, *others):
         assert sorted(each["operations"]) == ["CREATE", "UPDATE"]
         assert not [name for name in each["resources"] if "/" in name or "*" in name]
@@ -528,7 +532,8 @@ def test_the_policy_binds_both_writers_and_denies() -> None:
     objects = render(*SECRET)
     policy = objects["ValidatingAdmissionPolicy", "joulecast-annotations-only"]["spec"]
     assert policy["failurePolicy"] == "Fail"
-    (condition,) = policy["matchConditions"]
+    condition, jobs = policy["matchConditions"]
+    assert jobs["name"] == "no-job-of-a-calibration"
     for part in ("controller", "uninstall"):
         assert f'"system:serviceaccount:energy:joulecast-{part}"' in condition["expression"]
     binding = objects["ValidatingAdmissionPolicyBinding", "joulecast-annotations-only"]["spec"]

@@ -20,6 +20,7 @@ from tests.contract.test_chart import (
     render,
     rules,
     template,
+    workloads,
 )
 
 READS = ("get", "list", "watch")
@@ -61,14 +62,14 @@ def rights(account: str, namespace: str, *values: str) -> set[tuple[str, str, st
 
 def test_what_lies_in_namespaces_is_granted_in_those_named_and_nowhere_else() -> None:
     for namespace in ("team-a", "team-b"):
-        deployments = granted("apps", "deployments", *READS, "patch")
+        covered = workloads(*READS, "patch")
         events = granted("", "events", "create")
         test = granted("", "configmaps", "get") if namespace == "team-a" else set()  # that of `helm test` alone
-        assert rights("joulecast-controller", namespace, *TWO) == OURS | RUNS | deployments | events | test
+        assert rights("joulecast-controller", namespace, *TWO) == OURS | RUNS | covered | events | test
         assert rights("joulecast-webhook", namespace, *TWO) == granted(
             "joulecast.dev", "inferenceenergyestimates", *READS
         )
-        assert rights("joulecast-uninstall", namespace, *TWO) == granted("apps", "deployments", "list", "patch")
+        assert rights("joulecast-uninstall", namespace, *TWO) == workloads("list", "patch")
     everywhere = rights("joulecast-controller", "", *TWO)
     assert {resource for _, resource, _ in everywhere} == {
         "acceleratorenergyprofiles",
@@ -132,12 +133,13 @@ def test_the_webhook_is_asked_about_the_namespaces_named_alone() -> None:
 
 def test_status_only_takes_the_right_to_change_deployments_and_of_namespaces() -> None:
     held = rights("joulecast-controller", "", *STATUS_ONLY)
-    assert held >= OURS | granted("apps", "deployments", *READS)
-    assert ("apps", "deployments", "patch") not in held
+    assert held >= OURS | workloads(*READS)
+    assert not workloads("patch") & held
     assert "namespaces" not in {resource for _, resource, _ in held}
     objects = render(*SECRET, *STATUS_ONLY)
-    policy = yaml.safe_dump(objects["ValidatingAdmissionPolicy", "joulecast-controller-kinds"])
-    assert "UPDATE apps/deployments" not in policy
+    policy = objects["ValidatingAdmissionPolicy", "joulecast-controller-kinds"]["spec"]["validations"][0]["expression"]
+    assert "UPDATE apps/" not in policy
+    assert "UPDATE batch/" not in policy
     (container,) = pod_spec(objects, "controller")["containers"]
     assert load(container["args"][1:], environment(container)).status_only
 

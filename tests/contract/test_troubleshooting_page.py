@@ -19,15 +19,16 @@ SEVERAL_WORDS = re.compile(r"(?:[A-Z][a-z]+){2,}")
 WORDS = re.compile(r"[A-Z][A-Za-z]+")
 NO_REASONS = frozenset({
     # kinds and values of Kubernetes' API
-    "AdmissionReview", "ConfigMap", "CustomResourceDefinition", "DisruptionTarget", "FailJob", "FallbackToLogsOnError",
+    "AdmissionReview", "ConfigMap", "CronJob", "CustomResourceDefinition", "DaemonSet", "DisruptionTarget",
+    "DoesNotExist", "FailJob", "FallbackToLogsOnError",
     "MutatingWebhookConfiguration", "NoExecute", "NoSchedule", "NotIn", "PersistentVolumes", "PodScheduled",
     "PodSecurity", "PreferNoSchedule", "PriorityClass", "RoleBinding", "RuntimeDefault", "SelfSubjectAccessReview",
-    "ServiceAccount", "SubjectAccessReview", "TokenReview",
+    "ServiceAccount", "StatefulSet", "SubjectAccessReview", "TokenReview",
     # what the kubelet says and a calibration shows as ImagePullBackOff
     "ErrImagePull", "SignatureValidationFailed",
     # kinds, conditions and parts of names of joulecast
-    "AcceleratorEnergyProfile", "DeploymentsOfModel", "EnergyCalibration", "InferenceEnergyEstimate", "ModelResolved",
-    "ModelSecret",
+    "AcceleratorEnergyProfile", "EnergyCalibration", "InferenceEnergyEstimate", "ModelResolved", "ModelSecret",
+    "WorkloadsOfModel",
     # ends of reasons: ProfilerKilled, FetcherTimeout, AnnotationsRefused
     "Killed", "OutOfMemory", "Timeout", "Refused",
 })  # fmt: skip

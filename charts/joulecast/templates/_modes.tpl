@@ -15,18 +15,21 @@
 - apiGroups: [joulecast.dev]
   resources: [inferenceenergyestimates/status]
   verbs: [patch]
-{{- if .Values.statusOnly }}
-- apiGroups: [apps]
-  resources: [deployments]
-  verbs: [get, list, watch]
-{{- else }}
-- apiGroups: [apps]   # the ValidatingAdmissionPolicy narrows this to annotations of joulecast.dev/
-  resources: [deployments]
-  verbs: [get, list, watch, patch]
-{{- end }}
+{{- $verbs := .Values.statusOnly | default false | ternary "[get, list, watch]" "[get, list, watch, patch]" }}
+{{ include "joulecast.workloadRules" $verbs }}
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
+{{- end -}}
+
+{{/* The kinds that are annotated. The ValidatingAdmissionPolicy narrows patch to annotations of joulecast.dev/. */}}
+{{- define "joulecast.workloadRules" -}}
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: {{ . }}
+- apiGroups: [batch]
+  resources: [jobs, cronjobs]
+  verbs: {{ . }}
 {{- end -}}
 
 {{/* What is not in a namespace. */}}
@@ -107,9 +110,7 @@
 {{- end -}}
 
 {{- define "joulecast.uninstallNamespacedRules" -}}
-- apiGroups: [apps]   # the ValidatingAdmissionPolicy narrows this to annotations of joulecast.dev/
-  resources: [deployments]
-  verbs: [list, patch]
+{{ include "joulecast.workloadRules" "[list, patch]" }}
 {{- end -}}
 
 {{- define "joulecast.uninstallHomeRules" -}}

@@ -37,7 +37,7 @@ INPUT_KEYS: Final = frozenset(
 
 WRITTEN_LABEL: Final = PREFIX + "annotations"
 NOT_WRITTEN: Final = "none"
-"""Label of a namespace, and its value that keeps joulecast from annotating the Deployments there."""
+"""Label of a namespace, and its value that keeps joulecast from annotating the workloads there."""
 
 REST_UNTIL: Final = PREFIX + "rest-until"
 """Read from the controller's own Deployment only: the controller writes no annotations until this time (RFC 3339)."""

@@ -25,7 +25,7 @@ from joulecast_operator.api.parts import (
     StatusText,
     rules,
 )
-from joulecast_operator.api.results import EstimateSummary, ModelTotals, Result, TopLayer, UnderstoodTarget
+from joulecast_operator.api.results import EstimateSummary, ModelTotals, Result, TargetFacts, TopLayer, UnderstoodTarget
 from joulecast_operator.api.workload import WorkloadSpec
 
 MAXIMUM_RESULTS: Final = 20  # a status that is read at admission must stay small
@@ -147,6 +147,7 @@ class EstimateStatus(Part):
     understood: UnderstoodTarget | None = Field(
         None, description="What was understood of the target's container that serves a language model."
     )
+    target: TargetFacts | None = Field(None, description="The workload that targetRef names, as it is now.")
     totals: ModelTotals | None = Field(
         None, description="The model's size at the first batch size, or for one input of a generation."
     )

@@ -23,6 +23,7 @@ class Kind:
     - ``plural``: the name of the collection in URLs.
     - ``kind``: the name in manifests.
     - ``namespaced``: whether its objects belong to namespaces.
+    - ``optional``: whether joulecast works where it may not read the kind, or where the cluster does not serve it.
     """
 
     group: str
@@ -30,6 +31,7 @@ class Kind:
     plural: str
     kind: str
     namespaced: bool = True
+    optional: bool = False
 
     @property
     def api_version(self) -> str:
@@ -51,12 +53,15 @@ PROFILES: Final = Kind(
 )
 CALIBRATIONS: Final = Kind(group=GROUP, version=VERSION, plural="energycalibrations", kind="EnergyCalibration")
 DEPLOYMENTS: Final = Kind(group="apps", version="v1", plural="deployments", kind="Deployment")
+STATEFUL_SETS: Final = Kind(group="apps", version="v1", plural="statefulsets", kind="StatefulSet", optional=True)
+DAEMON_SETS: Final = Kind(group="apps", version="v1", plural="daemonsets", kind="DaemonSet", optional=True)
+JOBS: Final = Kind(group="batch", version="v1", plural="jobs", kind="Job", optional=True)
+CRON_JOBS: Final = Kind(group="batch", version="v1", plural="cronjobs", kind="CronJob", optional=True)
 NODES: Final = Kind(group="", version="v1", plural="nodes", kind="Node", namespaced=False)
 NAMESPACES: Final = Kind(group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False)
 CONFIG_MAPS: Final = Kind(group="", version="v1", plural="configmaps", kind="ConfigMap")
 SECRETS: Final = Kind(group="", version="v1", plural="secrets", kind="Secret")
 EVENTS: Final = Kind(group="", version="v1", plural="events", kind="Event")
-JOBS: Final = Kind(group="batch", version="v1", plural="jobs", kind="Job")
 PODS: Final = Kind(group="", version="v1", plural="pods", kind="Pod")
 SERVICE_ACCOUNTS: Final = Kind(group="", version="v1", plural="serviceaccounts", kind="ServiceAccount")
 ROLES: Final = Kind(group="rbac.authorization.k8s.io", version="v1", plural="roles", kind="Role")
@@ -75,3 +80,6 @@ ACCESS_REVIEWS: Final = Kind(
     kind="SelfSubjectAccessReview",
     namespaced=False,
 )
+
+ANNOTATED: Final = {kind.kind: kind for kind in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, JOBS, CRON_JOBS)}
+"""The kinds of workloads that joulecast annotates, and reviews at admission, by their names in manifests."""

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
+from joulecast_operator.api.kinds import ANNOTATED
 from joulecast_operator.api.parts import Name, Part, SecretKeys, rules
 
 _IMAGE_CHARACTERS: Final = 512  # registry host 255 + repository 255, then a tag or digest; none longer was seen
@@ -80,8 +81,17 @@ class ModelSource(Part):
 
 
 class TargetReference(Part):
-    """Refers to a workload of the same namespace, one of whose images holds the model."""
+    """Refers to a workload of the same namespace that runs the model."""
 
-    api_version: Literal["apps/v1"] = Field("apps/v1", description="API version of the workload.")
-    kind: Literal["Deployment"] = Field("Deployment", description="Kind of the workload.")
+    api_version: str | None = Field(
+        None,
+        min_length=1,
+        max_length=317,  # of a group, as DNS names are, and of a version, as labels are
+        description="API version of the workload, such as apps/v1; the one that joulecast covers when left out.",
+    )
+    kind: Annotated[str, Field(min_length=1, max_length=63)] = Field(
+        "Deployment",
+        description=f"Kind of the workload: {', '.join(ANNOTATED)}. Of any other kind the condition Ready says that it"
+        " is not covered.",
+    )
     name: Name = Field(description="Name of the workload.")

@@ -130,6 +130,19 @@ class UnderstoodTarget(Part):
     )
 
 
+class TargetFacts(Part):
+    """What the target asks for now; it changes without a new forecast."""
+
+    kind: StatusName = Field(description="Kind of the workload.")
+    name: StatusText = Field(description="Name of the workload.")
+    pods: int | None = Field(
+        None,
+        description="Pods that it asks for at once: replicas, the nodes of a DaemonSet, parallelism of a Job, and of"
+        " one run of a CronJob; 0 while it is suspended or after a Job has ended.",
+        json_schema_extra={"format": "int64"},
+    )
+
+
 class TopLayer(Part):
     """One of the layers that need most energy in the first result."""
 

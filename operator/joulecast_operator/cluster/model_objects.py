@@ -31,7 +31,7 @@ _ROLES: Final = {SECRETS.kind: "pull-secrets", CONFIG_MAPS.kind: "model-configur
 UNWATCHED: Final = frozenset(
     {
         "PullSecretForbidden", "PullSecretNotFound", "ModelSecretForbidden", "ModelSecretNotFound",
-        "InvalidModelSecret", "ConfigMapForbidden", "ConfigMapNotFound", "ConfigMapKeyNotFound",
+        "InvalidModelSecret", "ConfigMapForbidden", "ConfigMapNotFound", "ConfigMapKeyNotFound", "TargetForbidden",
     }
 )  # fmt: skip
 """Reasons that end with a change of an object that is not watched, so that it is looked at again after a pause."""

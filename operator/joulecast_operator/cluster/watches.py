@@ -45,7 +45,7 @@ class Watches:
     """Keeps the objects of ``scopes`` in ``index``; holds kopf's registry and settings for such a process.
 
     ``on_change`` is called for each change of the index. A namespace that may not be read, because it was deleted
-    together with the rights in it, keeps no other from being watched.
+    together with the rights in it, keeps no other from being watched, and an optional kind no other kind.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Watches:
         self._works.append(work)
 
     async def load(self) -> None:
-        """Fill the index. If a kind does not exist yet, wait for it; do not wait for a namespace's rights."""
+        """Fill the index. If a kind does not exist yet, wait for it, unless it is optional; do not wait for rights."""
         gc.disable()  # none of the thousands of new objects is garbage, and each collection would visit all of them
         try:
             for scope in self._scopes:
@@ -167,7 +167,7 @@ class Watches:
 
     @contextmanager
     def _noting(self, scope: Scope) -> Iterator[None]:
-        """Pass over an error inside by which the API server says that the namespace of ``scope`` may not be read."""
+        """Pass over an error inside by which the API server says that ``scope`` may not be read."""
         try:
             yield
         except ApiError as error:
@@ -175,16 +175,18 @@ class Watches:
                 raise
 
     def _note_forbidden(self, scope: Scope, error: ApiError) -> bool:
-        """Note that the namespace of ``scope`` may not be read, if ``error`` says so; tells whether it does."""
-        if error.status != HTTPStatus.FORBIDDEN or scope.namespace is None:
+        """Note that ``scope`` may not be read, if ``error`` says so and the process can do without it; tells whether.
+
+        It can do without a namespace, and without an optional kind, which the cluster may not even serve.
+        """
+        refused = error.status == HTTPStatus.FORBIDDEN and (scope.namespace is not None or scope.kind.optional)
+        if not refused and not (error.status == HTTPStatus.NOT_FOUND and scope.kind.optional):
             return False
-        sentence = (
-            f"{scope} may not be read: if the namespace was deleted, take it off the chart's watchNamespaces, else"
-            " upgrade the release, which gives the rights again"
-        )
+        sentence = _unreadable(scope)
         if scope not in self._forbidden:
             log.warning("%s (%s)", sentence, error)
         self._forbidden[scope] = sentence
+        self._index.note_unreadable(scope, unreadable=True)
         return True
 
     # -- the index
@@ -217,13 +219,14 @@ class Watches:
     async def _listed(self, scope: Scope, take: Callable[[Kind, Resource], object]) -> None:
         """Call ``take`` for every object of ``scope`` and drop those that are gone.
 
-        Tries until this succeeds, or until the API server says that the namespace may not be read.
+        Tries until this succeeds, or until the API server says that they may not be read.
         """
         while True:
             try:
                 with self._noting(scope):
                     listed, version = await self._read(scope, take, metadata_only=False)
                     self._forbidden.pop(scope, None)
+                    self._index.note_unreadable(scope, unreadable=False)
                     self._drop(self._index.gone(scope, listed, version))
                     self._versions[scope] = version
                 return
@@ -299,6 +302,15 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 30
     chosen.networking.connect_timeout = 10
     return chosen
+
+
+def _unreadable(scope: Scope) -> str:
+    if scope.namespace is None:
+        return f"{scope} may not be read, so their forecasts are missing: upgrade the release, which gives the right"
+    return (
+        f"{scope} may not be read: if the namespace was deleted, take it off the chart's watchNamespaces, else"
+        " upgrade the release, which gives the rights again"
+    )
 
 
 def _stop_on_failure(task: asyncio.Task[None]) -> None:

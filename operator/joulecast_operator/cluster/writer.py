@@ -20,8 +20,8 @@ from joulecast_operator.api.conditions import (
     status_patch,
     timestamp,
 )
-from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, EVENTS, Kind
-from joulecast_operator.api.objects import Key, Resource, Scope, mapping, mappings
+from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS, ESTIMATES, EVENTS, Kind
+from joulecast_operator.api.objects import Key, Resource, Scope, key_of, mapping, mappings
 from joulecast_operator.cluster.client import FIELD_MANAGER, ApiError, Cluster
 from joulecast_operator.cluster.refusals import Refusals
 from joulecast_operator.cluster.scopes import watched
@@ -34,6 +34,7 @@ _REST: Final = timedelta(minutes=10)  # Helm waits five minutes for the Job; if 
 _ANSWER_SECONDS: Final = 20.0  # a busy controller answers within a second; without one, nothing is written anyway
 _POLL_SECONDS: Final = 0.2
 _GONE: Final = frozenset({404, 409})  # the object was deleted, or deleted and created again, since it was read
+_UNREADABLE: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 _NAME_CHARACTERS: Final = 200  # of an object's name in its event's name
 _PASSES: Final = 5
 _PASS_SECONDS: Final = 1.0  # longer than one request takes
@@ -116,38 +117,38 @@ class Writer:
         return written
 
     async def annotations(
-        self, deployment: Resource, desired: Mapping[str, str], changes: Changes
+        self, kind: Kind, workload: Resource, desired: Mapping[str, str], changes: Changes
     ) -> dict[str, str] | None:
-        """Make ``desired`` the output annotations of ``deployment``; return those of the answer, None if refused.
+        """Make ``desired`` the output annotations of ``workload``; return those of the answer, None if refused.
 
         Values are set by server-side apply. Keys are removed by a merge patch, because applying a smaller set would
         keep those that the webhook wrote, which belong to no field manager.
         """
-        metadata = deployment["metadata"]
-        path = DEPLOYMENTS.path(metadata["namespace"], metadata["name"])
+        metadata = workload["metadata"]
+        path = kind.path(metadata["namespace"], metadata["name"])
         identity = {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
-        kept = {"apiVersion": DEPLOYMENTS.api_version, "kind": DEPLOYMENTS.kind}
+        kept = {"apiVersion": kind.api_version, "kind": kind.kind}
         removed = {key: None for key, value in changes.items() if value is None}
         answer: Resource = {}
         try:
             if any(value is not None for value in changes.values()):
                 body = kept | {"metadata": identity | {"annotations": dict(desired)}}
                 answer = await self._cluster.apply(path, body)
-                self._index.refresh(DEPLOYMENTS, answer)
+                self._index.refresh(kind, answer)
             if removed:
                 body = {"metadata": {"uid": metadata["uid"], "annotations": removed}}
                 answer = await self._cluster.merge_patch(path, body)
-                self._index.refresh(DEPLOYMENTS, answer)
+                self._index.refresh(kind, answer)
         except ApiError as error:
-            await self._refused(DEPLOYMENTS, deployment, "Annotations", error)
+            await self._refused(kind, workload, "Annotations", error)
             return None
         return annotations_of(answer)
 
-    async def last_other_writer(self, deployment: Resource) -> str | None:
-        """Return the field manager that last wrote to ``deployment``, other than joulecast; None if that is unknown."""
-        metadata = deployment["metadata"]
+    async def last_other_writer(self, kind: Kind, workload: Resource) -> str | None:
+        """Return the field manager that last wrote to ``workload``, other than joulecast; None if that is unknown."""
+        metadata = workload["metadata"]
         try:
-            found = await self._cluster.get(DEPLOYMENTS.path(metadata["namespace"], metadata["name"]))
+            found = await self._cluster.get(kind.path(metadata["namespace"], metadata["name"]))
         except ApiError:
             return None
         return _last_other_manager(found)
@@ -169,8 +170,8 @@ class Writer:
             await self._cluster.create(ESTIMATES.path(body["metadata"]["namespace"]), body)
         except ApiError as error:
             (owner,) = body["metadata"]["ownerReferences"]
-            deployment = {"metadata": {**owner, "namespace": body["metadata"]["namespace"]}}
-            await self._refused(DEPLOYMENTS, deployment, "Estimate", error)
+            workload = {"metadata": {**owner, "namespace": body["metadata"]["namespace"]}}
+            await self._refused(ANNOTATED[owner["kind"]], workload, "Estimate", error)
 
     async def delete_estimate(self, estimate: Resource) -> None:
         """Delete this estimate, unless it was replaced by another of its name. The watch drops it from the index."""
@@ -233,15 +234,15 @@ def _last_other_manager(resource: Resource) -> str | None:
 
 
 async def null_outputs(cluster: Cluster, own: Key | None, namespaces: Collection[str] = ()) -> int:
-    """Remove joulecast's annotations from all Deployments, and return how many had some.
+    """Remove joulecast's annotations from all workloads, and return how many had some.
 
     ``own``: joulecast's own Deployment, by which the controller is first asked to stop writing annotations.
     ``namespaces``: those to look into; all when empty.
     """
     if own is not None:
         await _stop_writing(cluster, own)
-    scopes = list(watched((DEPLOYMENTS,), namespaces))
-    touched: set[tuple[str, str]] = set()
+    scopes = list(watched(ANNOTATED.values(), namespaces))
+    touched: set[Key] = set()
     for _ in range(_PASSES):
         found = [name for scope in scopes for name in await _removed(cluster, scope)]
         touched.update(found)
@@ -251,32 +252,31 @@ async def null_outputs(cluster: Cluster, own: Key | None, namespaces: Collection
     return len(touched)
 
 
-async def _removed(cluster: Cluster, scope: Scope) -> list[tuple[str, str]]:
-    """Remove the annotations in ``scope``, and return the Deployments that had some.
+async def _removed(cluster: Cluster, scope: Scope) -> list[Key]:
+    """Remove the annotations in ``scope``, and return the workloads that had some.
 
-    A namespace that may not be read is passed over, because the rights in it went with it.
+    What may not be read is passed over: a namespace, because the rights in it went with it, and an optional kind.
     """
     try:
-        return [name async for name in _removing(cluster, scope)]
+        return [key async for key in _removing(cluster, scope)]
     except ApiError as error:
-        if error.status != HTTPStatus.FORBIDDEN or scope.namespace is None:
+        if error.status not in _UNREADABLE or not (scope.namespace is not None or scope.kind.optional):
             raise
         log.warning("annotations of %s cannot be removed: %s", scope, error)
         return []
 
 
-async def _removing(cluster: Cluster, scope: Scope) -> AsyncIterator[tuple[str, str]]:
+async def _removing(cluster: Cluster, scope: Scope) -> AsyncIterator[Key]:
     async for page in cluster.pages(scope.path):
-        for deployment in page.get("items") or ():
-            present = outputs(annotations_of(deployment))
+        for workload in page.get("items") or ():
+            present = outputs(annotations_of(workload))
             if present:
-                await _remove(cluster, deployment, present)
-                yield deployment["metadata"]["namespace"], deployment["metadata"]["name"]
+                key = key_of(scope.kind, workload)
+                await _remove(cluster, scope.kind.path(key.namespace, key.name), present)
+                yield key
 
 
-async def _remove(cluster: Cluster, deployment: Resource, present: Mapping[str, str]) -> None:
-    metadata = deployment["metadata"]
-    path = DEPLOYMENTS.path(metadata["namespace"], metadata["name"])
+async def _remove(cluster: Cluster, path: str, present: Mapping[str, str]) -> None:
     try:
         await cluster.merge_patch(path, {"metadata": {"annotations": dict.fromkeys(present)}})
     except ApiError as error:

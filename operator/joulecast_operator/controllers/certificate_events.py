@@ -58,7 +58,7 @@ class CertificateEvents:
         """Post the events that wait, if the Deployment is known by now; those that cannot be posted are logged."""
         found = None
         if self._waiting:
-            found = self._index.deployment(self._namespace, self._deployment)
+            found = self._index.workload(DEPLOYMENTS.kind, self._namespace, self._deployment)
         if found is not None:
             waiting, self._waiting = self._waiting, []
             for event in waiting:

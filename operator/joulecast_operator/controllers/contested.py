@@ -18,9 +18,9 @@ LONGEST_PAUSE_SECONDS: Final = 3600.0  # and a write that has stood for so long 
 
 @dataclass(slots=True, kw_only=True)
 class _Written:
-    """What was last written to one Deployment.
+    """What was last written to one workload.
 
-    - ``uid``: uid of the Deployment.
+    - ``uid``: uid of the workload.
     - ``outputs``: the annotations, without the time of the estimate.
     - ``rewrites``: how often the same was written again because somebody had undone it.
     - ``at_seconds``: when, on the clock of ``Contested``.
@@ -35,7 +35,7 @@ class _Written:
 
 
 class Contested:
-    """Remembers what was written to each Deployment, and how often the same had to be written again.
+    """Remembers what was written to each workload, and how often the same had to be written again.
 
     Somebody is another mutating webhook, a GitOps tool, or any client that joulecast's own webhook does not review. The
     next write has to wait after ``FREE_REWRITES`` rewrites of the same annotations, or after one write from which a
@@ -47,59 +47,62 @@ class Contested:
         self._written: dict[Key, _Written] = {}
 
     def __len__(self) -> int:
-        """Return of how many Deployments the annotations were undone so often that somebody was told."""
+        """Return of how many workloads the annotations were undone so often that somebody was told."""
         return sum(written.told for written in self._written.values())
 
-    def must_wait(self, key: Key, deployment: Resource, desired: Mapping[str, str]) -> bool:
-        """Tell whether ``desired``, which the Deployment ``key`` lacks, is not to be written yet."""
-        written = self._same(key, deployment, desired)
+    def must_wait(self, key: Key, workload: Resource, desired: Mapping[str, str]) -> bool:
+        """Tell whether ``desired``, which the workload ``key`` lacks, is not to be written yet."""
+        written = self._same(key, workload, desired)
         if written is None or written.rewrites < FREE_REWRITES:
             return False
         pause = FIRST_PAUSE_SECONDS * 2.0 ** min(written.rewrites - FREE_REWRITES, 16)
         return self._now() - written.at_seconds < min(pause, LONGEST_PAUSE_SECONDS)
 
-    def wrote(self, key: Key, deployment: Resource, desired: Mapping[str, str], *, stored: bool) -> None:
+    def wrote(self, key: Key, workload: Resource, desired: Mapping[str, str], *, stored: bool) -> None:
         """Remember a write. ``stored``: whether the API server's answer has what was written."""
-        written = self._same(key, deployment, desired)
+        written = self._same(key, workload, desired)
         if written is None:
-            uid = deployment["metadata"]["uid"]
+            uid = workload["metadata"]["uid"]
             written = _Written(uid=uid, outputs=_lasting(desired), rewrites=-1, at_seconds=0.0)
             self._written[key] = written
         written.rewrites = written.rewrites + 1 if stored else max(written.rewrites + 1, FREE_REWRITES)
         written.at_seconds = self._now()
 
     def stands(self, key: Key) -> None:
-        """Note that the Deployment ``key`` has what it should have, and forget a write that has stood long enough."""
+        """Note that the workload ``key`` has what it should have, and forget a write that has stood long enough."""
         written = self._written.get(key)
         if written is not None and self._now() - written.at_seconds > LONGEST_PAUSE_SECONDS:
             del self._written[key]
 
     def forget(self, key: Key) -> None:
-        """Forget the Deployment ``key``, which is gone."""
+        """Forget the workload ``key``, which is gone."""
         self._written.pop(key, None)
 
     def untold(self, key: Key) -> bool:
-        """Tell whether nobody was told yet that the Deployment ``key`` is contested; from now on somebody is."""
+        """Tell whether nobody was told yet that the workload ``key`` is contested; from now on somebody is."""
         written = self._written.get(key)
         if written is None or written.told:
             return False
         written.told = True
         return True
 
-    def _same(self, key: Key, deployment: Resource, desired: Mapping[str, str]) -> _Written | None:
-        """Return what was written to this very Deployment, if that was ``desired``."""
+    def _same(self, key: Key, workload: Resource, desired: Mapping[str, str]) -> _Written | None:
+        """Return what was written to this very workload, if that was ``desired``."""
         written = self._written.get(key)
-        same = written is not None and written.uid == deployment["metadata"]["uid"]
+        same = written is not None and written.uid == workload["metadata"]["uid"]
         return written if written is not None and same and written.outputs == _lasting(desired) else None
 
 
-def undone_event(last_writer: str | None) -> EventToPost:
-    """Return the event that reports that annotations are undone. ``last_writer``: a field manager, if one is known."""
-    who = f' (the last to write to the Deployment was "{last_writer}")' if last_writer else ""
+def undone_event(kind: str, last_writer: str | None) -> EventToPost:
+    """Return the event that reports that annotations of a workload of ``kind`` are undone.
+
+    ``last_writer``: a field manager, if one is known.
+    """
+    who = f' (the last to write to the {kind} was "{last_writer}")' if last_writer else ""
     message = (
         f"joulecast's annotations are undone after each write, by a webhook or a tool that does not know them{who}:"
         " joulecast writes them more and more rarely, once an hour in the end. Let the other one ignore the keys under"
-        " joulecast.dev/, as docs/gitops.md shows, or give this Deployment the annotation joulecast.dev/skip"
+        f" joulecast.dev/, as docs/gitops.md shows, or give this {kind} the annotation joulecast.dev/skip"
     )
     return EventToPost(kind="Warning", reason="AnnotationsUndone", message=message)
 

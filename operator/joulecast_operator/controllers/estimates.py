@@ -35,6 +35,7 @@ from joulecast_operator.estimates.status import (
     keeps_results,
     same_generation,
 )
+from joulecast_operator.estimates.targets import facts_of
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
 from joulecast_operator.workers.fair_queue import Position, Requester
@@ -135,7 +136,7 @@ class Estimates:
 
     async def _request(self, estimate: Resource, spec: EstimateSpec) -> ForecastRequest | Waiting | Wrong:
         namespace, target = estimate["metadata"]["namespace"], spec.target_ref
-        workload = self._index.deployment(namespace, target.name) if target else None
+        workload = self._index.workload(target.kind, namespace, target.name) if target else None
         named = [reference.name for reference in spec.image_pull_secrets]
         pull = await self._secrets.credentials(namespace, named, workload)
         if isinstance(pull, Wrong):
@@ -279,7 +280,14 @@ class Estimates:
         return await self._put(estimate, desired_status(estimate, result, request=request, now=datetime.now(UTC)))
 
     async def _put(self, estimate: Resource, desired: Status) -> bool:
-        return await self._writer.status(ESTIMATES, estimate, desired)
+        """Write the status, with what the target asks for now, which no forecast depends on."""
+        return await self._writer.status(ESTIMATES, estimate, {**desired, **self._target(estimate)})
+
+    def _target(self, estimate: Resource) -> Status:
+        spec = inputs.spec_of(estimate)
+        target = None if isinstance(spec, Wrong) else spec.target_ref
+        facts = facts_of(target, estimate["metadata"]["namespace"], self._index)
+        return {} if facts is None else {"target": facts}
 
     def _latest(self, key: Key, estimate: Resource) -> Resource:
         """Return ``estimate`` as it was when the request was made, because the answer is for that generation, with its

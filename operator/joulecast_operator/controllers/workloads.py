@@ -1,4 +1,4 @@
-"""Reconcile Deployments: write their annotations, and create estimates for those that name a model."""
+"""Reconcile workloads: write their annotations, and create estimates for those that name a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from joulecast_operator.api.annotations import (
     annotations_of,
 )
 from joulecast_operator.api.conditions import EventToPost
-from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, MANAGED_BY_LABEL, MANAGER
+from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS, ESTIMATES, MANAGED_BY_LABEL, MANAGER, Kind
 from joulecast_operator.api.objects import Key, Resource, mapping
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.contested import Contested, undone_event
@@ -31,18 +31,18 @@ from joulecast_operator.workloads import choice, discovery
 from joulecast_operator.workloads.outputs import merge
 from joulecast_operator.workloads.verdict import Verdict, verdict_on
 
-_NAME_CHARACTERS: Final = 200  # of the Deployment's name in its estimate's name, which may have 253
+_NAME_CHARACTERS: Final = 200  # of the workload's name in its estimate's name, which may have 253
 _ESTIMATED: Final = "Estimated"  # the reason of the condition Ready when it is True
 _POLL_SECONDS: Final = 0.05  # between looks whether the writes under way have landed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AffectedDeployments:
-    """The Deployments whose annotations may depend on an estimate.
+class AffectedWorkloads:
+    """The workloads whose annotations may depend on an estimate.
 
     - ``model``: the image or address of the estimate's model; "" if it names none.
-    - ``of_model``: Deployments that may run this model.
-    - ``named``: Deployments that name the estimate, and the one that it names.
+    - ``of_model``: workloads that may run this model.
+    - ``named``: workloads that name the estimate, and the one that it names.
     """
 
     model: str
@@ -51,10 +51,10 @@ class AffectedDeployments:
 
 
 class Workloads:
-    """Reconciles Deployments.
+    """Reconciles workloads of the kinds that are annotated.
 
     ``own``: joulecast's own Deployment; no annotation is written while its annotation rest-until asks for that.
-    ``namespaces``: those whose Deployments are reconciled; all when empty. ``status_only``: whether annotations are
+    ``namespaces``: those whose workloads are reconciled; all when empty. ``status_only``: whether annotations are
     neither written nor removed; else the label of each namespace decides.
     """
 
@@ -80,67 +80,67 @@ class Workloads:
         self.contested = Contested()
 
     def remember_reasons(self) -> None:
-        """Remember the reasons that Deployments have already, so that a restart does not repeat their events.
+        """Remember the reasons that workloads have already, so that a restart does not repeat their events.
 
-        A Deployment that is not annotated has the reason that its estimate gives.
+        A workload that is not annotated has the reason that its estimate gives.
         """
-        for key in self._index.keys(DEPLOYMENTS):
-            deployment = self._index.resource(key) or {}
-            reason = annotations_of(deployment).get(REASON)
+        for key in (key for kind in ANNOTATED.values() for key in self._index.keys(kind)):
+            workload = self._index.resource(key) or {}
+            reason = annotations_of(workload).get(REASON)
             if not self._annotates(key.namespace):
-                verdict = self._verdict(key, deployment)
+                verdict = self._verdict(key, workload)
                 reason = verdict.reason if verdict else None
             if reason:
-                self._told[key] = deployment["metadata"]["uid"], reason
+                self._told[key] = workload["metadata"]["uid"], reason
 
     async def reconcile(self, key: Key) -> None:
-        """Create or delete the estimate of the Deployment ``key``, and write its annotations."""
-        deployment = self._index.resource(key)
-        if deployment is None:
+        """Create or delete the estimate of the workload ``key``, and write its annotations."""
+        workload = self._index.resource(key)
+        if workload is None:
             self._told.pop(key, None)
             self.contested.forget(key)
             await self._remove_made(key)
             return
         if self._namespaces and key.namespace not in self._namespaces:
-            await self._rest(key, deployment)  # one of joulecast's own, which is in the index for that
+            await self._rest(key, workload)  # one of joulecast's own, which is in the index for that
             return
-        await self._make(key, deployment)
+        await self._make(key, workload)
         if self._stopped():
-            await self._rest(key, deployment)
+            await self._rest(key, workload)
             return
-        verdict = self._verdict(key, deployment)
-        await self._annotate(key, deployment, verdict)
-        await self._tell(key, deployment, verdict)
+        verdict = self._verdict(key, workload)
+        await self._annotate(key, workload, verdict)
+        await self._tell(key, workload, verdict)
 
-    def _verdict(self, key: Key, deployment: Resource) -> Verdict | None:
+    def _verdict(self, key: Key, workload: Resource) -> Verdict | None:
         # the webhook calls these same two functions, so that both processes always agree
-        return verdict_on(deployment, choice.estimate_for(deployment, self._index), key.namespace)
+        return verdict_on(workload, choice.estimate_for(workload, self._index), key.namespace)
 
     def _annotates(self, namespace: str) -> bool | None:
-        """Tell whether Deployments of the namespace are annotated; None if nothing is to be written there, either
+        """Tell whether workloads of the namespace are annotated; None if nothing is to be written there, either
         because annotations are off altogether, or before the namespace's label is known."""
         return None if self._status_only else self._index.may_annotate(namespace)
 
-    async def _annotate(self, key: Key, deployment: Resource, verdict: Verdict | None) -> None:
+    async def _annotate(self, key: Key, workload: Resource, verdict: Verdict | None) -> None:
         """Write the annotations, or remove them in a namespace whose label says so.
 
-        Nothing is written before the label is known. The event that brings it queues the Deployment again.
+        Nothing is written before the label is known. The event that brings it queues the workload again.
         """
         allowed = self._annotates(key.namespace)
         if allowed is None:
             return
         desired = verdict.outputs if verdict and allowed else {}
-        changes = merge(annotations_of(deployment), desired)
+        changes = merge(annotations_of(workload), desired)
         if not changes:
             self.contested.stands(key)
-        elif self.contested.must_wait(key, deployment, desired):
-            await self._tell_undone(key, deployment)
+        elif self.contested.must_wait(key, workload, desired):
+            await self._tell_undone(key, workload)
         else:
-            await self._write(key, deployment, desired, changes)
+            await self._write(key, workload, desired, changes)
 
-    async def _tell(self, key: Key, deployment: Resource, verdict: Verdict | None) -> None:
+    async def _tell(self, key: Key, workload: Resource, verdict: Verdict | None) -> None:
         """Post an event if the reason differs from that of the last event, or if a forecast follows a failure."""
-        told, uid = self._told.get(key), deployment["metadata"]["uid"]
+        told, uid = self._told.get(key), workload["metadata"]["uid"]
         if verdict is None or verdict.state == READY:
             self._told.pop(key, None)
         if verdict is None:
@@ -148,40 +148,35 @@ class Workloads:
         if verdict.reason is not None and told != (uid, verdict.reason):
             kind: Literal["Normal", "Warning"] = "Warning" if verdict.state == FAILED else "Normal"
             event = EventToPost(kind=kind, reason=verdict.reason, message=verdict.sentence)
-            await self._writer.event(DEPLOYMENTS, deployment, event)
+            await self._writer.event(ANNOTATED[key.kind], workload, event)
             self._told[key] = uid, verdict.reason
         elif verdict.state == READY and told is not None:
             event = EventToPost(kind="Normal", reason=_ESTIMATED, message=verdict.sentence)
-            await self._writer.event(DEPLOYMENTS, deployment, event)
+            await self._writer.event(ANNOTATED[key.kind], workload, event)
 
-    def affected_by(self, estimate: Resource) -> AffectedDeployments:
-        """Return the Deployments whose annotations may depend on ``estimate``, without reading any other."""
-        metadata, spec = estimate["metadata"], mapping(estimate.get("spec"))
+    def affected_by(self, estimate: Resource) -> AffectedWorkloads:
+        """Return the workloads whose annotations may depend on ``estimate``, without reading any other."""
+        metadata = estimate["metadata"]
         namespace, model = metadata["namespace"], model_of(estimate)
-        target = _text(mapping(spec.get("targetRef")).get("name"))
-        named = self._index.deployments_of(namespace, estimate=metadata["name"])
-        if target and self._index.deployment(namespace, target) is not None:
-            named.add(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=target))
-        return AffectedDeployments(
-            model=model, of_model=self._index.deployments_of(namespace, model=model), named=named
-        )
+        named = self._index.workloads_of(namespace, estimate=metadata["name"])
+        target = _target(estimate)
+        if target is not None and self._index.resource(target) is not None:
+            named.add(target)
+        return AffectedWorkloads(model=model, of_model=self._index.workloads_of(namespace, model=model), named=named)
 
     def owner(self, estimate: Resource) -> Key | None:
-        """Return the Deployment for which joulecast created ``estimate``; None for any other estimate."""
-        name = _text(mapping(mapping(estimate.get("spec")).get("targetRef")).get("name"))
-        if not discovery.is_made(estimate) or not name:
-            return None
-        return Key(kind=DEPLOYMENTS.kind, namespace=estimate["metadata"]["namespace"], name=name)
+        """Return the workload for which joulecast created ``estimate``; None for any other estimate."""
+        return _target(estimate) if discovery.is_made(estimate) else None
 
     def targeting(self, key: Key) -> list[Key]:
-        """Return the estimates that take their model from the Deployment ``key``."""
-        return self._index.targeting(key.namespace, DEPLOYMENTS.kind, key.name)
+        """Return the estimates that take their model from the workload ``key``."""
+        return self._index.targeting(key.namespace, key.kind, key.name)
 
-    async def _make(self, key: Key, deployment: Resource) -> None:
-        if not discovery.wants_estimate(deployment):
+    async def _make(self, key: Key, workload: Resource) -> None:
+        if not discovery.wants_estimate(workload):
             await self._remove_made(key)
             return
-        wanted = made_for(deployment)
+        wanted = made_for(ANNOTATED[key.kind], workload)
         kept = False
         for estimate in self._made(key):
             if _answers(estimate, wanted):
@@ -196,33 +191,33 @@ class Workloads:
             await self._writer.delete_estimate(estimate)
 
     def _made(self, key: Key) -> list[Resource]:
-        made = self._index.made_for(key.namespace, DEPLOYMENTS.kind, key.name)
+        made = self._index.made_for(key.namespace, key.kind, key.name)
         return [estimate for each in made if (estimate := self._index.resource(each)) is not None]
 
-    async def _write(self, key: Key, deployment: Resource, desired: Outputs, changes: Changes) -> None:
+    async def _write(self, key: Key, workload: Resource, desired: Outputs, changes: Changes) -> None:
         self._writing.add(key)
         try:
-            stored = await self._writer.annotations(deployment, desired, changes)
+            stored = await self._writer.annotations(ANNOTATED[key.kind], workload, desired, changes)
         finally:
             self._writing.discard(key)
         if stored is not None:
-            self._outcome_log.annotated(deployment, changes)
-            self.contested.wrote(key, deployment, desired, stored=not merge(stored, desired))
+            self._outcome_log.annotated(workload, changes)
+            self.contested.wrote(key, workload, desired, stored=not merge(stored, desired))
 
-    async def _tell_undone(self, key: Key, deployment: Resource) -> None:
+    async def _tell_undone(self, key: Key, workload: Resource) -> None:
         """Post an event once that somebody undoes the annotations, and who that may be."""
         if self.contested.untold(key):
-            event = undone_event(await self._writer.last_other_writer(deployment))
-            await self._writer.event(DEPLOYMENTS, deployment, event)
+            event = undone_event(key.kind, await self._writer.last_other_writer(ANNOTATED[key.kind], workload))
+            await self._writer.event(ANNOTATED[key.kind], workload, event)
 
-    async def _rest(self, key: Key, deployment: Resource) -> None:
+    async def _rest(self, key: Key, workload: Resource) -> None:
         """Confirm on joulecast's own Deployment that no write of annotations is under way any more."""
-        notes = annotations_of(deployment)
+        notes = annotations_of(workload)
         if key != self._own or not self._stopped() or notes.get(RESTING_UNTIL) == notes[REST_UNTIL]:
             return
         while self._writing:
             await asyncio.sleep(_POLL_SECONDS)
-        await self._writer.acknowledge_rest(deployment, notes[REST_UNTIL])
+        await self._writer.acknowledge_rest(workload, notes[REST_UNTIL])
 
     def _stopped(self) -> bool:
         """Tell whether to write nothing; an uninstall deletes the controller's Deployment before its pod ends."""
@@ -230,18 +225,19 @@ class Workloads:
         return self._asking is not None and discovery.resting(self._asking, datetime.now(UTC))
 
 
-def made_for(deployment: Resource) -> dict[str, Any]:
-    """Return the estimate to create for a Deployment, which owns it; the name is the same at every call."""
-    metadata = deployment["metadata"]
+def made_for(kind: Kind, workload: Resource) -> dict[str, Any]:
+    """Return the estimate to create for a workload of ``kind``, which owns it; the name is the same at every call."""
+    metadata = workload["metadata"]
     owner = {
-        "apiVersion": DEPLOYMENTS.api_version,
-        "kind": DEPLOYMENTS.kind,
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
         "name": metadata["name"],
         "uid": metadata["uid"],
         "controller": False,
         "blockOwnerDeletion": False,  # true would require a right on finalizers
     }
-    spec = choice.asked_spec(deployment) | {"targetRef": {"kind": DEPLOYMENTS.kind, "name": metadata["name"]}}
+    target = {"apiVersion": kind.api_version, "kind": kind.kind, "name": metadata["name"]}
+    spec = choice.asked_spec(workload) | {"targetRef": target}
     return {
         "apiVersion": ESTIMATES.api_version,
         "kind": ESTIMATES.kind,
@@ -256,7 +252,7 @@ def made_for(deployment: Resource) -> dict[str, Any]:
 
 
 def _suffix(uid: str) -> str:
-    """Return the end of the estimate's name. A new Deployment of an old one's name gets another estimate by it."""
+    """Return the end of the estimate's name. A new workload of an old one's name gets another estimate by it."""
     return hashlib.sha256(uid.encode()).hexdigest()[:8]
 
 
@@ -265,5 +261,10 @@ def _answers(estimate: Resource, wanted: Resource) -> bool:
     return named and choice.same_request(estimate.get("spec") or {}, wanted["spec"])
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _target(estimate: Resource) -> Key | None:
+    """Return the key of the workload that an estimate targets, if it is of a kind that is annotated; else None."""
+    target = mapping(mapping(estimate.get("spec")).get("targetRef"))
+    kind, name = target.get("kind") or DEPLOYMENTS.kind, target.get("name")
+    if kind not in ANNOTATED or not isinstance(name, str) or not name:
+        return None
+    return Key(kind=kind, namespace=estimate["metadata"]["namespace"], name=name)

@@ -145,7 +145,7 @@ def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
 def _refresh(estimate: Resource, spec: EstimateSpec, index: Index) -> str:
     """Return the annotations `refresh` of the estimate and its target; a change asks for a new look-up of the tag."""
     namespace, target = estimate["metadata"]["namespace"], spec.target_ref
-    workload = index.deployment(namespace, target.name) if target else None
+    workload = index.workload(target.kind, namespace, target.name) if target else None
     asking = (annotations_of(each or {}).get(REFRESH, "") for each in (estimate, workload))
     return "\n".join(text for text in asking if text)
 

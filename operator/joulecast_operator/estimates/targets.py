@@ -9,13 +9,16 @@ from typing import Any, Final
 from joulecast_operator.api import bounds
 from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.estimates import EstimateSpec
-from joulecast_operator.api.models import ConfigMapKey
+from joulecast_operator.api.kinds import ANNOTATED
+from joulecast_operator.api.models import ConfigMapKey, TargetReference
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.index.index import Index
+from joulecast_operator.index.slim import PODS
 from joulecast_operator.workloads import discovery
 from joulecast_operator.workloads.containers import serving, unserved
 from joulecast_operator.workloads.engines.options import ENGINES
 from joulecast_operator.workloads.engines.served import ServedModel
+from joulecast_operator.workloads.pods import kind_of
 
 _PRECISIONS: Final = {
     "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32",
@@ -69,14 +72,48 @@ def model_of(estimate: Resource, spec: EstimateSpec, index: Index) -> FoundModel
         )
     if spec.target_ref is None:
         return Wrong(reason="InvalidSpec", message="spec has neither model nor targetRef: give exactly one")
-    namespace, name = estimate["metadata"]["namespace"], spec.target_ref.name
-    deployment = index.deployment(namespace, name)
-    if deployment is None:
+    workload = workload_of(spec.target_ref, estimate["metadata"]["namespace"], index)
+    return workload if isinstance(workload, Wrong) else model_of_workload(spec.target_ref.name, workload, spec.runtime)
+
+
+def workload_of(target: TargetReference, namespace: str, index: Index) -> Resource | Wrong:
+    """Return the workload of ``namespace`` that ``target`` refers to, or why there is none."""
+    kind = ANNOTATED.get(target.kind)
+    if kind is None or target.api_version not in (None, kind.api_version):
+        return _uncovered(target)
+    workload = index.workload(kind.kind, namespace, target.name)
+    if workload is not None:
+        return workload
+    if index.is_unreadable(kind.kind, namespace):
         return Wrong(
-            reason="TargetNotFound",
-            message=f"there is no Deployment {name!r} in namespace {namespace!r}: create it, or correct spec.targetRef",
+            reason="TargetForbidden",
+            message=f"joulecast may not read {kind.kind}s in namespace {namespace!r}: upgrade joulecast's release,"
+            " which gives the right, or give spec.model instead of spec.targetRef",
         )
-    return model_of_deployment(name, deployment, spec.runtime)
+    return Wrong(
+        reason="TargetNotFound",
+        message=f"there is no {kind.kind} {target.name!r} in namespace {namespace!r}: create it, or correct"
+        " spec.targetRef",
+    )
+
+
+def facts_of(target: TargetReference | None, namespace: str, index: Index) -> dict[str, Any] | None:
+    """Return what the status says about the workload that ``target`` refers to; None if there is none."""
+    workload = None if target is None else workload_of(target, namespace, index)
+    if target is None or workload is None or isinstance(workload, Wrong):
+        return None
+    counted = {PODS: workload[PODS]} if PODS in workload else {}
+    return {"kind": target.kind, "name": target.name, **counted}
+
+
+def _uncovered(target: TargetReference) -> Wrong:
+    named = f"{target.api_version} {target.kind}" if target.api_version else target.kind
+    listed = ", ".join(f"{kind.kind} ({kind.api_version})" for kind in ANNOTATED.values())
+    return Wrong(
+        reason="TargetKindNotSupported",
+        message=f"spec.targetRef names the kind {named}, which joulecast does not cover: name one of {listed}, or give"
+        " spec.model instead",
+    )
 
 
 def configuration_address(reference: ConfigMapKey) -> str:
@@ -84,23 +121,23 @@ def configuration_address(reference: ConfigMapKey) -> str:
     return f"configmap://{reference.name}/{reference.key}"
 
 
-def model_of_deployment(name: str, deployment: Resource, runtime: str | None = None) -> FoundModel | Wrong:
-    """Return the model of a Deployment: that of its annotation, of the container that serves one, else of an image.
+def model_of_workload(name: str, workload: Resource, runtime: str | None = None) -> FoundModel | Wrong:
+    """Return the model of a workload: that of its annotation, of the container that serves one, else of an image.
 
     ``runtime``: the runtime that the spec gives, which may stand for an engine that no runtime prices.
     """
-    problem = unserved(deployment, runtime=runtime)
+    problem = unserved(workload, runtime=runtime)
     if problem is not None:
         return problem
-    served = serving(deployment)
+    served = serving(workload)
     if isinstance(served, ServedModel):
         return _of_container(served)
-    images = discovery.model_references(deployment)
+    images = discovery.model_references(workload)
     if images:
         return FoundModel(images=images)
     return Wrong(
         reason="TargetHasNoImage",
-        message=f"Deployment {name!r} has no image: annotate it with joulecast.dev/model, or give spec.model",
+        message=f"{kind_of(workload)} {name!r} has no image: annotate it with joulecast.dev/model, or give spec.model",
     )
 
 

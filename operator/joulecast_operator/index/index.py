@@ -1,7 +1,7 @@
 """Keep the objects that joulecast works on in memory. One listing fills the index, and watch events update it.
 
 An object is replaced only by a newer version of it, so that the answer to our own write and a late event about an older
-state may come in any order. Estimates and Deployments are stored packed, and unpacked at each call.
+state may come in any order. Estimates and workloads are stored packed, and unpacked at each call.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from joulecast_operator.api.annotations import NOT_WRITTEN, WRITTEN_LABEL
-from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NAMESPACES, NODES, PROFILES, Kind
+from joulecast_operator.api.kinds import ANNOTATED, CALIBRATIONS, ESTIMATES, NAMESPACES, NODES, PROFILES, Kind
 from joulecast_operator.api.objects import Key, Resource, Scope, key_of, mapping, version_of
 from joulecast_operator.index import candidates, slim
 from joulecast_operator.index.candidates import Candidates
@@ -24,7 +25,7 @@ Slim = Callable[[Resource], Resource]
 
 
 class Index:
-    """Holds estimates, profiles, calibrations, Deployments, namespaces and nodes, with look-ups by image, target and
+    """Holds estimates, profiles, calibrations, workloads, namespaces and nodes, with look-ups by image, target and
     namespace.
 
     ``estimate`` returns what is kept of an estimate. ``shown`` returns what is kept of it unpacked, for those who often
@@ -47,16 +48,17 @@ class Index:
                 (ESTIMATES, StoragePolicy(slim=estimate, packed=True, links=slim.estimate_links, summary=summary)),
                 (PROFILES, StoragePolicy(slim=slim.without_noise)),
                 (CALIBRATIONS, StoragePolicy(slim=slim.without_noise)),
-                (DEPLOYMENTS, StoragePolicy(slim=slim.deployment, packed=True, links=slim.deployment_links)),
+                *((kind, _of_workloads(kind)) for kind in ANNOTATED.values()),
                 (NODES, StoragePolicy(slim=slim.node)),
                 (NAMESPACES, StoragePolicy(slim=slim.namespace)),
             )
         }
         self._estimates: defaultdict[Link, Candidates] = defaultdict(Candidates)
-        self._deployments: defaultdict[Link, set[Key]] = defaultdict(set)
+        self._workloads: defaultdict[Link, set[Key]] = defaultdict(set)
         self._in_namespace: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
         self._suspects: dict[Key, str] = {}
         self._behind_since: dict[Scope, float] = {}
+        self._unreadable: set[Scope] = set()
 
     # -- change
 
@@ -122,11 +124,11 @@ class Index:
         """Return the estimates with that targetRef that joulecast created."""
         return self._all((MADE + kind, namespace, name))
 
-    def deployments_of(self, namespace: str, *, model: str = "", estimate: str = "") -> set[Key]:
-        """Return the Deployments of a namespace that may run ``model``, an image or address, or that name
+    def workloads_of(self, namespace: str, *, model: str = "", estimate: str = "") -> set[Key]:
+        """Return the workloads of a namespace that may run ``model``, an image or address, or that name
         ``estimate``."""
-        of_model = self._deployments.get((MODEL, namespace, model), set())
-        return of_model | self._deployments.get((NAMED, namespace, estimate), set())
+        of_model = self._workloads.get((MODEL, namespace, model), set())
+        return of_model | self._workloads.get((NAMED, namespace, estimate), set())
 
     def estimates(self) -> Iterator[Resource]:
         """Yield all estimates, each unpacked when its turn comes."""
@@ -149,19 +151,32 @@ class Index:
         return list(self._stores[NODES.kind].resources())
 
     def may_annotate(self, namespace: str) -> bool | None:
-        """Tell whether the namespace's label lets joulecast annotate Deployments there; None if it is not known yet."""
+        """Tell whether the namespace's label lets joulecast annotate workloads there; None if it is not known yet."""
         found = self.resource(Key(kind=NAMESPACES.kind, namespace="", name=namespace))
         return None if found is None else mapping(found["metadata"]["labels"]).get(WRITTEN_LABEL) != NOT_WRITTEN
 
-    def deployment(self, namespace: str, name: str) -> Resource | None:
-        """Return the Deployment of that name; None if there is none."""
-        return self.resource(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=name))
+    def workload(self, kind: str, namespace: str, name: str) -> Resource | None:
+        """Return the workload of that kind and name; None if there is none, or if the kind is none of workloads."""
+        return self.resource(Key(kind=kind, namespace=namespace, name=name)) if kind in ANNOTATED else None
 
     def keys(self, kind: Kind, namespace: str | None = None) -> list[Key]:
         """Return the keys of a kind, in one namespace or in all."""
         if namespace is not None:
             return sorted(self._in_namespace.get((kind.kind, namespace), ()), key=lambda key: key.name)
         return self._stores[kind.kind].keys()
+
+    # -- rights
+
+    def note_unreadable(self, scope: Scope, *, unreadable: bool) -> None:
+        """Record whether the objects of ``scope`` may not be read."""
+        if unreadable:
+            self._unreadable.add(scope)
+        else:
+            self._unreadable.discard(scope)
+
+    def is_unreadable(self, kind: str, namespace: str) -> bool:
+        """Tell whether objects of that kind may not be read in ``namespace``."""
+        return any(each.kind.kind == kind and each.namespace in (None, namespace) for each in self._unreadable)
 
     # -- lag
 
@@ -213,18 +228,22 @@ class Index:
             if key.kind == ESTIMATES.kind:
                 self._estimates[link].add(key, entry.summary[0])
             else:
-                self._deployments[link].add(key)
+                self._workloads[link].add(key)
 
     def _unlink(self, key: Key, entry: StoredObject | None) -> None:
         if entry is None:
             return
         for link in entry.links:
             if key.kind != ESTIMATES.kind:
-                _remove(self._deployments, link, key)
+                _remove(self._workloads, link, key)
             elif link in self._estimates:
                 self._estimates[link].remove(key, entry.summary[0])
                 if not self._estimates[link]:
                     del self._estimates[link]
+
+
+def _of_workloads(kind: Kind) -> StoragePolicy:
+    return StoragePolicy(slim=partial(slim.workload, kind), packed=True, links=slim.workload_links)
 
 
 def _remove(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from joulecast_operator.api.annotations import ESTIMATE, PREFIX, WRITTEN_LABEL, annotations_of
-from joulecast_operator.api.kinds import DEPLOYMENTS, MANAGED_BY_LABEL
+from joulecast_operator.api.kinds import DEPLOYMENTS, MANAGED_BY_LABEL, Kind
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.index.stores import Link
-from joulecast_operator.workloads import discovery, placement
+from joulecast_operator.workloads import discovery, placement, pods
 from joulecast_operator.workloads.containers import reference
 from joulecast_operator.workloads.engines import served
 
@@ -21,8 +21,11 @@ TARGET: Final = "target "
 MADE: Final = "made for "
 NAMED: Final = "estimate"
 """Kinds of links, the first part of a ``Link``: an image or address of a model, a target workload, a workload that
-joulecast created the estimate for, and an estimate that a Deployment names. The kind of the workload follows TARGET and
+joulecast created the estimate for, and an estimate that a workload names. The kind of the workload follows TARGET and
 MADE."""
+
+PODS: Final = "pods"
+"""The field of a stored workload with the number of pods that it asks for at once; missing where it is not known."""
 
 _IDENTITY: Final = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
 _AGES: Final = ("generation", "creationTimestamp", "deletionTimestamp")
@@ -80,13 +83,14 @@ def admission_estimate(resource: Resource) -> Resource:
     return {"metadata": _estimate_metadata(resource), "spec": kept_spec, "status": kept_status}
 
 
-def deployment(resource: Resource) -> Resource:
-    """Return a Deployment with what ``discovery`` reads: identity, owners and joulecast's annotations, and from the pod
-    template images, containers that serve a language model, pull secrets, ServiceAccount and accelerators."""
-    metadata = resource.get("metadata") or {}
-    kept = _some(metadata, _IDENTITY)
+def workload(kind: Kind, resource: Resource) -> Resource:
+    """Return a workload of ``kind`` with what ``discovery`` reads: identity, owners and joulecast's annotations, and
+    from the pod template images, containers that serve a language model, pull secrets, ServiceAccount and accelerators;
+    and with the number of pods that it asks for."""
+    kept = _some(resource.get("metadata") or {}, _IDENTITY)
     kept["annotations"] = _our_annotations(resource)
-    pod = ((resource.get("spec") or {}).get("template") or {}).get("spec") or {}
+    named = {**resource, "kind": kind.kind}
+    pod, asked = pods.pod_spec(named), pods.pods_asked_for(named)
     template = {
         **served.kept(pod),
         "initContainers": [{"image": each.get("image")} for each in pod.get("initContainers") or ()],
@@ -94,7 +98,8 @@ def deployment(resource: Resource) -> Resource:
         **({"serviceAccountName": pod["serviceAccountName"]} if pod.get("serviceAccountName") else {}),
         **placement.kept(pod),
     }
-    return {"kind": DEPLOYMENTS.kind, "metadata": kept, "spec": {"template": {"spec": template}}}
+    counted = {} if asked is None else {PODS: asked}
+    return {"kind": kind.kind, "metadata": kept, **pods.with_template(kind.kind, {"spec": template}), **counted}
 
 
 def node(resource: Resource) -> Resource:
@@ -109,7 +114,7 @@ def node(resource: Resource) -> Resource:
 
 
 def namespace(resource: Resource) -> Resource:
-    """Return a namespace with the label that says whether its Deployments are annotated."""
+    """Return a namespace with the label that says whether its workloads are annotated."""
     metadata = mapping(resource.get("metadata"))
     kept = _some(metadata, ("name", "uid", "resourceVersion"))
     return {"metadata": kept | {"labels": _some(mapping(metadata.get("labels")), (WRITTEN_LABEL,))}}
@@ -134,8 +139,8 @@ def model_of(estimate: Resource) -> str:
     return reference(str(model.get("image") or model.get("uri") or ""))
 
 
-def deployment_links(resource: Resource) -> Iterable[Link]:
-    """Yield the links by which a Deployment is found: each image or address that may be its model, and the estimate
+def workload_links(resource: Resource) -> Iterable[Link]:
+    """Yield the links by which a workload is found: each image or address that may be its model, and the estimate
     that it names."""
     namespace = _namespace(resource)
     for model in discovery.models(resource):

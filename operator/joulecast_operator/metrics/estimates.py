@@ -13,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import READY, state_of
 from joulecast_operator.api.conditions import PROFILED, RESOLVED, condition
+from joulecast_operator.api.kinds import ANNOTATED
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.metrics.declaration import Metric, identity_of
 from joulecast_operator.metrics.exposition import LargeFamily, Point, label_text
@@ -268,5 +269,5 @@ def _workload(estimate: Resource) -> str:
     """Return the name of the workload that the estimate targets or was created for; "" if there is none."""
     target = mapping(mapping(estimate.get("spec")).get("targetRef")).get("name")
     owners = mappings(mapping(estimate.get("metadata")).get("ownerReferences"))
-    made_for = next((owner.get("name") for owner in owners if owner.get("kind") == "Deployment"), "")
+    made_for = next((owner.get("name") for owner in owners if owner.get("kind") in ANNOTATED), "")
     return str(target or made_for or "")

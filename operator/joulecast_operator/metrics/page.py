@@ -48,7 +48,7 @@ def reference() -> str:
 
 _REFERENCE_NOTES: Final = (
     "A result of a language model's requests has the metrics of requests and tokens in place of those of a batch.",
-    "`workload` is the Deployment that an estimate targets or was created for; it is empty for one of an image.",
+    "`workload` names the workload that an estimate targets or was created for; it is empty for one of an image.",
     "Forecasts are served while their estimate is Ready: the result that its summary names, or all results with",
     "`--metrics-all-results` (`metrics.allResults` of the chart). The series of a deleted estimate end. The usual",
     "`process_*` and `python_info` metrics are served too.",

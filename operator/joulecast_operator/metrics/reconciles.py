@@ -12,7 +12,7 @@ from prometheus_client import (
     Counter,
 )
 
-from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
+from joulecast_operator.api.kinds import ANNOTATED, CALIBRATIONS, ESTIMATES, PROFILES
 from joulecast_operator.metrics.declaration import Metric
 from joulecast_operator.metrics.reasons import counted
 
@@ -60,7 +60,7 @@ CONTESTED: Final = Metric(
     name="joulecast_contested_deployments",
     kind="gauge",
     labels=(),
-    text="Number of Deployments whose annotations somebody else undoes after each write (the event AnnotationsUndone).",
+    text="Number of workloads whose annotations somebody else undoes after each write (the event AnnotationsUndone).",
 )
 OPERATOR: Final = (QUEUE_DEPTH, QUEUE_AGE, RECONCILE_DURATION, RECONCILE_ERRORS, INDEX_BEHIND, CONTESTED)
 
@@ -74,7 +74,7 @@ class Reconciles:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._duration = RECONCILE_DURATION.histogram(_DURATION_BUCKETS, registry)
         self._errors = RECONCILE_ERRORS.counter(registry)
-        for kind in (ESTIMATES, PROFILES, CALIBRATIONS, DEPLOYMENTS):
+        for kind in (ESTIMATES, PROFILES, CALIBRATIONS, *ANNOTATED.values()):
             self._duration.labels(kind.kind)
             self._errors.labels(kind.kind, counted("InternalError"))  # a rate needs a zero before the first error
 
@@ -98,9 +98,9 @@ def show_queue(registry: CollectorRegistry, depth: Callable[[], float], age_seco
     QUEUE_AGE.gauge(registry).set_function(age_seconds)
 
 
-def show_contested(registry: CollectorRegistry, deployments: Callable[[], float]) -> None:
-    """Serve at scrape time the number of Deployments whose annotations are undone."""
-    CONTESTED.gauge(registry).set_function(deployments)
+def show_contested(registry: CollectorRegistry, workloads: Callable[[], float]) -> None:
+    """Serve at scrape time the number of workloads whose annotations are undone."""
+    CONTESTED.gauge(registry).set_function(workloads)
 
 
 def show_index(registry: CollectorRegistry, behind_seconds: Callable[[], float]) -> None:
@@ -111,6 +111,6 @@ def show_index(registry: CollectorRegistry, behind_seconds: Callable[[], float])
 def refused_writes() -> Counter:
     """Return a counter of refused writes by kind; the caller registers it."""
     counter = REFUSED.counter()
-    for kind in (ESTIMATES, PROFILES, CALIBRATIONS, DEPLOYMENTS):
+    for kind in (ESTIMATES, PROFILES, CALIBRATIONS, *ANNOTATED.values()):
         counter.labels(kind.kind)  # a rate needs a zero before the first refusal
     return counter

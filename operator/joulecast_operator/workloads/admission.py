@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import FAILED, PENDING, READY, STATE, Changes, annotations_of, outputs
-from joulecast_operator.api.kinds import DEPLOYMENTS
+from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.workloads import ineffective, uncovered
 from joulecast_operator.workloads.choice import EstimateLookup, estimate_for
@@ -47,17 +47,17 @@ ALLOW_UNPATCHED: Final = Decision(outcome="error")
 def decide(request: Mapping[str, Any], index: EstimateLookup) -> Decision:
     """Decide about ``request``, the ``request`` part of an AdmissionReview that creates or updates an object.
 
-    Deployments are annotated. For objects of other kinds there are only warnings.
+    Workloads of the kinds ``ANNOTATED`` are annotated. For objects of other kinds there are only warnings.
     """
     kind, new = _kind(request), _object(request, "object")
     warnings = () if skipped(new) else ineffective.warnings(kind, new, _object(request, "oldObject"))
-    if kind != DEPLOYMENTS.kind:
+    if kind not in ANNOTATED:
         return Decision(outcome="unknown", warnings=_shown(warnings))
-    found = _on_deployment(request, new, index)
+    found = _on_workload(request, new, index)
     return replace(found, warnings=_shown((*found.warnings, *warnings)))
 
 
-def _on_deployment(request: Mapping[str, Any], new: Resource, index: EstimateLookup) -> Decision:
+def _on_workload(request: Mapping[str, Any], new: Resource, index: EstimateLookup) -> Decision:
     old, current = _object(request, "oldObject"), annotations_of(new)
     if not annotatable(new):
         return Decision(outcome="skipped", patch=_patch(new, admitted(old={}, new=current, desired={})))

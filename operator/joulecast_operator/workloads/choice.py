@@ -36,6 +36,7 @@ from joulecast_operator.workloads.dimensions import (
     excluded,
 )
 from joulecast_operator.workloads.engines.served import ServedModel
+from joulecast_operator.workloads.pods import kind_of
 
 _DEFAULT_PRECISION: Final[str] = WorkloadSpec.model_fields["precision"].default
 
@@ -108,7 +109,7 @@ def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | 
     named = annotations_of(workload).get(ESTIMATE, "").strip()
     if named:
         return index.get(namespace, named)
-    kind, name = str(workload.get("kind") or "Deployment"), metadata.get("name")
+    kind, name = kind_of(workload), metadata.get("name")
     wanted, uid = wanted_by(workload), metadata.get("uid")
     targeting = _best(index.by_target(namespace, kind, str(name)), wanted, uid) if name else None
     if targeting is not None:

@@ -17,7 +17,7 @@ from joulecast_operator.api.annotations import (
     SKIP,
     annotations_of,
 )
-from joulecast_operator.api.kinds import MANAGED_BY_LABEL, MANAGER
+from joulecast_operator.api.kinds import ANNOTATED, MANAGED_BY_LABEL, MANAGER
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.products import product_named
 from joulecast_operator.workloads import placement
@@ -149,7 +149,7 @@ def is_made(estimate: Resource) -> bool:
     """Tell whether joulecast created the estimate, for a workload that names a model."""
     metadata = mapping(estimate.get("metadata"))
     labelled = mapping(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGER
-    return labelled and any(owner.get("kind") == "Deployment" for owner in mappings(metadata.get("ownerReferences")))
+    return labelled and any(owner.get("kind") in ANNOTATED for owner in mappings(metadata.get("ownerReferences")))
 
 
 def inputs_hash(workload: Resource) -> str:

@@ -17,14 +17,16 @@ from joulecast_operator.api.annotations import (
     RESTING_UNTIL,
     annotations_of,
 )
-from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES
-from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.api.kinds import ANNOTATED, CALIBRATIONS, ESTIMATES
+from joulecast_operator.api.objects import Resource
 from joulecast_operator.workloads.dimensions import excluded
 from joulecast_operator.workloads.discovery import top_owner
+from joulecast_operator.workloads.pods import inner_annotations
 
 _KNOWN: Final = INPUT_KEYS | OUTPUT_KEYS | {REST_UNTIL, RESTING_UNTIL}
 _INPUT_NAMES: Final = sorted(key.removeprefix(PREFIX) for key in INPUT_KEYS)
 _OWN_KINDS: Final = frozenset({ESTIMATES.kind, CALIBRATIONS.kind})
+_ANNOTATED: Final = ", ".join(f"{kind}s" for kind in ANNOTATED)
 _NAMED: Final = (
     4  # keys that get a sentence each; a tenant may write thousands, and each costs a search for similar names
 )
@@ -38,8 +40,8 @@ def warnings(kind: str, new: Resource, old: Resource) -> tuple[str, ...]:
     if top_owner(new) is not None:
         return ()
     keys = _ours(annotations_of(new))
-    if kind == DEPLOYMENTS.kind:
-        misplaced = _sentences(_ours(_of_template(new)), _on_template)
+    if kind in ANNOTATED:
+        misplaced = _sentences(_ours(inner_annotations(new)), lambda key: _on_template(key, kind))
         return (*_sentences(keys - _KNOWN, _unknown), *misplaced, *_output_as_input(new, old), *_excluded(new))
     if kind in _OWN_KINDS:
         return _sentences(keys - {REFRESH}, lambda key: f"{key} has no effect on an {kind}: only {REFRESH} has one")
@@ -60,8 +62,8 @@ def _unknown(key: str) -> str:
     return f"unknown annotation {key}: joulecast reads {', '.join(sorted(INPUT_KEYS))}"
 
 
-def _on_template(key: str) -> str:
-    return f"{key} has no effect on the pod template: write it into the Deployment's own metadata.annotations"
+def _on_template(key: str, kind: str) -> str:
+    return f"{key} has no effect on the pod template: write it into the {kind}'s own metadata.annotations"
 
 
 def _output_as_input(new: Resource, old: Resource) -> tuple[str, ...]:
@@ -84,7 +86,7 @@ def _excluded(new: Resource) -> Iterable[str]:
 def _uncovered(kind: str, keys: set[str]) -> str:
     listed, verb = ", ".join(sorted(keys)[:_NAMED]), "has" if len(keys) == 1 else "have"
     return (
-        f"{listed} {verb} no effect on a {kind}, because joulecast reads them on Deployments alone:"
+        f"{listed} {verb} no effect on a {kind}, because joulecast reads them on {_ANNOTATED} alone:"
         f" apply an {ESTIMATES.kind} whose spec.model names the image"
     )
 
@@ -92,8 +94,3 @@ def _uncovered(kind: str, keys: set[str]) -> str:
 def _ours(annotations: Mapping[str, Any]) -> set[str]:
     """Return the keys under joulecast's prefix, which Kubernetes also accepts in capitals."""
     return {key for key in annotations if str(key).lower().startswith(PREFIX)}
-
-
-def _of_template(workload: Resource) -> Mapping[str, Any]:
-    template = mapping(mapping(workload.get("spec")).get("template"))
-    return annotations_of(template)

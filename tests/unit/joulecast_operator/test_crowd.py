@@ -71,7 +71,7 @@ def test_estimates_of_one_image_queue_its_deployments_together(controller: Contr
         controller.changed(key, None, many.estimate(number))
     assert len(controller.queue) == COUNT, "the estimates alone"
     assert len(controller.queue._due) == 1, "one key for all Deployments of the image, when changes have gathered"
-    asyncio.run(controller.reconcile(Key(kind="DeploymentsOfModel", namespace="shop", name=many.IMAGE)))
+    asyncio.run(controller.reconcile(Key(kind="WorkloadsOfModel", namespace="shop", name=many.IMAGE)))
     assert len(controller.queue) == 2 * COUNT
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.api.kinds import ESTIMATES, STATEFUL_SETS
 from joulecast_operator.api.objects import Key, Scope
 from joulecast_operator.cluster import watches
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.cluster.watches import Watches
 from joulecast_operator.index.index import Index
 from tests.unit.joulecast_operator.samples import many
+from tests.unit.joulecast_operator.samples.workloads import workload
 from tests.waiting import PATIENCE_SECONDS
 
 VERSION = "1000"
@@ -244,3 +245,52 @@ def test_a_namespace_without_rights_keeps_no_other_from_being_watched_and_comes_
     asyncio.run(run())
     assert names(index) == {"small-00000", "small-00001"}, "what may not be read now is not taken for deleted"
     assert news == ["small-00001"]
+
+
+class Refusing(Server):
+    """Refuses StatefulSets with an HTTP status, and lists nothing of any other kind."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
+        self.refuses = True
+
+    def _check(self, path: str) -> None:
+        if self.refuses and path == STATEFUL_SETS.path():
+            raise ApiError(self.status, "Refused", "statefulsets")
+
+    async def pages(self, path: str, *, metadata_only: bool = False, **_: Any) -> AsyncIterator[dict[str, Any]]:
+        self._check(path)
+        yield {"metadata": {"resourceVersion": VERSION}, "items": self.held if path == STATEFUL_SETS.path() else []}
+
+    async def version(self, path: str, **_: Any) -> str:
+        self._check(path)
+        return "1005"
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_an_optional_kind_keeps_no_other_from_being_watched_and_comes_later(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(watches, "FORBIDDEN_SECONDS", 0.01)
+    server, index, scopes = Refusing(status), Index(), (SCOPE, Scope(kind=STATEFUL_SETS))
+    server.held = [workload("StatefulSet")]
+
+    async def run() -> None:
+        watching = Watches(index=index, cluster=server, scopes=scopes)  # type: ignore[arg-type]
+        await watching.load()
+        assert index.ready
+        assert index.is_unreadable("StatefulSet", "shop")
+        (note,) = watching.notes()
+        assert note.startswith("statefulsets may not be read, so their forecasts are missing: ")
+        await watching.check()
+        await watching.compare()
+        server.refuses = False
+        task = asyncio.create_task(watching._follow(scopes[1]))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while index.workload("StatefulSet", "shop", "web") is None or watching.notes():
+                await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(run())
+    assert not index.is_unreadable("StatefulSet", "shop")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.conditions import condition
-from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.workloads import made_for
@@ -20,6 +20,7 @@ from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, f
 
 Refuse = Callable[[str, Mapping[str, Any]], ApiError | None]
 
+STATE = {"joulecast.dev/state": "Ready"}
 DEPLOYMENT = {"metadata": {"name": "server", "namespace": "shop", "uid": "u", "annotations": {}}}
 INVALID = ApiError(422, "Invalid", "denied by policy tenants")
 
@@ -124,22 +125,18 @@ def test_what_passes_is_left_to_the_queue(status: int) -> None:
 def test_refused_annotations_are_told_once_for_each_reason() -> None:
     server = Server(always)
     for _ in range(3):
-        asyncio.run(
-            server.writer.annotations(DEPLOYMENT, {"joulecast.dev/state": "Ready"}, {"joulecast.dev/state": "Ready"})
-        )
+        asyncio.run(server.writer.annotations(DEPLOYMENTS, DEPLOYMENT, STATE, dict(STATE)))
     assert server.reasons == ["AnnotationsRefused"]
     assert server.counted == ["Deployment"] * 3
     assert "denied by policy tenants" in server.events[0]["message"]
     server.refuse = lambda *_: ApiError(403, "Forbidden", "no right")
-    asyncio.run(
-        server.writer.annotations(DEPLOYMENT, {"joulecast.dev/state": "Ready"}, {"joulecast.dev/state": "Ready"})
-    )
+    asyncio.run(server.writer.annotations(DEPLOYMENTS, DEPLOYMENT, STATE, dict(STATE)))
     assert server.reasons == ["AnnotationsRefused", "AnnotationsRefused"]
 
 
 def test_an_estimate_that_may_not_be_made_is_told_on_its_deployment() -> None:
     server = Server(lambda *_: ApiError(403, "Forbidden", "exceeded quota: estimates"))
-    asyncio.run(server.writer.create_estimate(made_for(DEPLOYMENT)))
+    asyncio.run(server.writer.create_estimate(made_for(DEPLOYMENTS, DEPLOYMENT)))
     assert server.reasons == ["EstimateRefused"]
     involved = server.events[0]["involvedObject"]
     assert (involved["kind"], involved["name"], involved["namespace"]) == ("Deployment", "server", "shop")
@@ -154,16 +151,16 @@ def test_an_estimate_that_may_not_be_deleted_is_told_on_itself() -> None:
 def test_an_object_whose_namespace_goes_is_no_refusal() -> None:
     message = "unable to create new content in namespace shop because it is being terminated"
     server = Server(lambda *_: ApiError(403, "Forbidden", message))
-    asyncio.run(server.writer.create_estimate(made_for(DEPLOYMENT)))
+    asyncio.run(server.writer.create_estimate(made_for(DEPLOYMENTS, DEPLOYMENT)))
     assert server.events == []
 
 
 def test_a_write_of_annotations_returns_what_the_server_has_stored() -> None:
     server = Server(lambda *_: None)
     ready = {"joulecast.dev/state": "Ready"}
-    assert asyncio.run(server.writer.annotations(DEPLOYMENT, ready, dict(ready))) == ready
+    assert asyncio.run(server.writer.annotations(DEPLOYMENTS, DEPLOYMENT, ready, dict(ready))) == ready
     refusing = Server(lambda *_: INVALID)
-    assert asyncio.run(refusing.writer.annotations(DEPLOYMENT, ready, dict(ready))) is None
+    assert asyncio.run(refusing.writer.annotations(DEPLOYMENTS, DEPLOYMENT, ready, dict(ready))) is None
 
 
 def test_the_last_other_writer_is_neither_joulecast_nor_who_writes_the_status() -> None:
@@ -175,8 +172,8 @@ def test_the_last_other_writer_is_neither_joulecast_nor_who_writes_the_status() 
     ]
     server = Server(lambda *_: None)
     server.stored = {"metadata": {"managedFields": entries}}
-    assert asyncio.run(server.writer.last_other_writer(DEPLOYMENT)) == "argocd-controller"
+    assert asyncio.run(server.writer.last_other_writer(DEPLOYMENTS, DEPLOYMENT)) == "argocd-controller"
     server.stored = {"metadata": {}}
-    assert asyncio.run(server.writer.last_other_writer(DEPLOYMENT)) is None
+    assert asyncio.run(server.writer.last_other_writer(DEPLOYMENTS, DEPLOYMENT)) is None
     server.refuse = lambda *_: ApiError(403, "Forbidden", "no")
-    assert asyncio.run(server.writer.last_other_writer(DEPLOYMENT)) is None
+    assert asyncio.run(server.writer.last_other_writer(DEPLOYMENTS, DEPLOYMENT)) is None

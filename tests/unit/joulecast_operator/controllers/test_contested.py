@@ -100,6 +100,7 @@ def test_one_is_told_once_and_counted_until_the_deployment_is_gone() -> None:
 
 
 def test_the_event_names_the_last_writer_where_one_is_known() -> None:
-    assert '"argocd-controller"' in undone_event("argocd-controller").message
-    assert "(" not in undone_event(None).message
-    assert "joulecast.dev/skip" in undone_event(None).message
+    told = undone_event("CronJob", "argocd-controller").message
+    assert 'the last to write to the CronJob was "argocd-controller"' in told
+    assert "(" not in undone_event("Deployment", None).message
+    assert "joulecast.dev/skip" in undone_event("Deployment", None).message

@@ -10,7 +10,7 @@ from typing import Any
 
 from joulecast_operator.api.annotations import Changes
 from joulecast_operator.api.conditions import EventToPost, Waiting
-from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, NAMESPACES
+from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, NAMESPACES, Kind
 from joulecast_operator.api.objects import Key
 from joulecast_operator.controllers.contested import FREE_REWRITES
 from joulecast_operator.controllers.workloads import Workloads, made_for
@@ -58,7 +58,7 @@ class World:
         self.index.put(ESTIMATES, known)
 
     async def annotations(
-        self, deployment: Mapping[str, Any], desired: Mapping[str, str], changes: Changes
+        self, kind: Kind, workload: Mapping[str, Any], desired: Mapping[str, str], changes: Changes
     ) -> dict[str, str] | None:
         self.changes = changes
         self.log.append("begun")
@@ -66,7 +66,7 @@ class World:
         self.log.append("landed")
         return self.stored(dict(desired))
 
-    async def last_other_writer(self, _: object) -> str:
+    async def last_other_writer(self, kind: Kind, workload: Mapping[str, Any]) -> str:
         return "argocd-controller"
 
     async def event(self, _: object, deployment: Mapping[str, Any], event: EventToPost) -> None:
@@ -186,7 +186,7 @@ def test_a_refresh_of_the_deployment_keeps_the_estimate_made_for_it() -> None:
     }
     refreshed = copy.deepcopy(plain)
     refreshed["metadata"]["annotations"] = {"joulecast.dev/model": "m:1", "joulecast.dev/refresh": "now"}
-    assert made_for(refreshed) == made_for(plain)
+    assert made_for(DEPLOYMENTS, refreshed) == made_for(DEPLOYMENTS, plain)
 
 
 def changes_of(world: World) -> Changes | None:

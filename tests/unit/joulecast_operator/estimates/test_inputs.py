@@ -8,15 +8,19 @@ from joulecast.serving.requests import GenerationRequest
 from joulecast.workloads import DEFAULT_INPUT_TOKENS
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import EstimateSpec
-from joulecast_operator.api.kinds import DEPLOYMENTS, NODES
+from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS, NODES
+from joulecast_operator.api.models import TargetReference
+from joulecast_operator.api.objects import Scope
 from joulecast_operator.api.workload import DEFAULT_OUTPUT_TOKENS
 from joulecast_operator.cluster.access import merged_docker_configs
 from joulecast_operator.cluster.model_objects import ReadObjects
 from joulecast_operator.estimates import inputs
 from joulecast_operator.estimates.request import ForecastRequest
+from joulecast_operator.estimates.targets import facts_of
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
 from tests.unit.joulecast_operator.samples.estimates import estimate
+from tests.unit.joulecast_operator.samples.workloads import workload
 
 
 def asked(
@@ -47,6 +51,47 @@ def test_a_model_and_named_accelerators() -> None:
     assert isinstance(found, ForecastRequest)
     assert (found.image, found.path, found.batch_sizes, found.accelerators) == ("i", "p", (4,), ("NVIDIA-H200",))
     assert found.input_shapes == {"x": ["batch", 3]}
+
+
+@pytest.mark.parametrize("kind", tuple(ANNOTATED))
+def test_a_target_of_every_kind_gives_its_model_and_the_pods_that_it_asks_for(kind: str) -> None:
+    index = Index()
+    index.put(ANNOTATED[kind], workload(kind, image="r/m:1"))
+    for version in ({}, {"apiVersion": ANNOTATED[kind].api_version}):
+        target = {"kind": kind, "name": "web", **version}
+        found = asked(index, targetRef=target, accelerators=NAMED)
+        assert isinstance(found, ForecastRequest)
+        assert found.images == ("r/m:1",)
+        facts = facts_of(TargetReference.model_validate(target), "shop", index)
+        assert facts == {"kind": kind, "name": "web"} | ({} if kind == "DaemonSet" else {"pods": 1})
+
+
+@pytest.mark.parametrize(
+    ("target", "named"),
+    [
+        ({"kind": "ReplicaSet"}, "the kind ReplicaSet"),
+        ({"kind": "Job", "apiVersion": "batch.volcano.sh/v1alpha1"}, "the kind batch.volcano.sh/v1alpha1 Job"),
+        ({"apiVersion": "apps/v1beta2"}, "the kind apps/v1beta2 Deployment"),
+    ],
+)
+def test_a_target_of_a_kind_that_is_not_covered_is_told(target: dict[str, str], named: str) -> None:
+    found = asked(targetRef={"name": "web"} | target, accelerators=NAMED)
+    assert isinstance(found, Wrong)
+    assert found.reason == "TargetKindNotSupported"
+    assert found.message.startswith(f"spec.targetRef names {named}, which joulecast does not cover: name one of")
+    assert "CronJob (batch/v1), or give spec.model instead" in found.message
+
+
+def test_a_target_of_a_kind_that_may_not_be_read_is_told() -> None:
+    index, scope = Index(), Scope(kind=ANNOTATED["StatefulSet"])
+    index.note_unreadable(scope, unreadable=True)
+    found = asked(index, targetRef={"kind": "StatefulSet", "name": "web"}, accelerators=NAMED)
+    assert isinstance(found, Wrong)
+    assert (found.reason, "may not read StatefulSets in namespace 'shop'" in found.message) == ("TargetForbidden", True)
+    index.note_unreadable(scope, unreadable=False)
+    found = asked(index, targetRef={"kind": "StatefulSet", "name": "web"}, accelerators=NAMED)
+    assert isinstance(found, Wrong)
+    assert found.message.startswith("there is no StatefulSet 'web' in namespace 'shop'")
 
 
 def test_a_target_that_is_not_there() -> None:
@@ -207,7 +252,7 @@ def test_only_profiles_of_these_accelerators_decide() -> None:
         {"model": {"image": "i"}, "workload": "many"},
         {"model": {"image": "i"}, "workload": {"batchSizes": ["x"]}},
         {"model": {"image": "i"}, "workload": {"batchSizes": [0]}},
-        {"targetRef": {"kind": "StatefulSet", "name": "x"}},
+        {"targetRef": {"kind": ["StatefulSet"], "name": "x"}},
     ],
 )
 def test_a_malformed_spec_is_one_sentence(spec: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from joulecast_operator.api.annotations import MODEL
 from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.results import UnderstoodTarget
-from joulecast_operator.estimates.targets import FoundModel, model_of_deployment
+from joulecast_operator.estimates.targets import FoundModel, model_of_workload
 
 
 def deployment(*containers: dict[str, Any], annotations: dict[str, str] | None = None, **pod: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def container(*words: str, name: str = "engine", **fields: Any) -> dict[str, Any
 
 
 def found(*containers: dict[str, Any], **changes: Any) -> FoundModel:
-    model = model_of_deployment("chat", deployment(*containers, **changes))
+    model = model_of_workload("chat", deployment(*containers, **changes))
     assert isinstance(model, FoundModel), model
     return model
 
@@ -115,7 +115,7 @@ def test_images_are_searched_where_no_engine_is_started() -> None:
     ],
 )
 def test_what_cannot_be_known_is_told(containers: list[dict[str, Any]], reason: str, says: str) -> None:
-    model = model_of_deployment("chat", deployment(*containers))
+    model = model_of_workload("chat", deployment(*containers))
     assert isinstance(model, Wrong)
     assert model.reason == reason
     assert says in model.message

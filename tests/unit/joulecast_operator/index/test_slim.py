@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.api.kinds import DEPLOYMENTS, NODES
+from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS, NODES
+from joulecast_operator.api.objects import Key
 from joulecast_operator.index import slim
 from joulecast_operator.index.index import Index
 from joulecast_operator.workloads import discovery
-from tests.unit.joulecast_operator.samples.workloads import A100, H200, IMAGE, deployment, estimate
+from joulecast_operator.workloads.pods import pods_asked_for
+from tests.unit.joulecast_operator.samples.workloads import A100, H200, IMAGE, deployment, estimate, workload
 
 
 def noisy() -> dict[str, Any]:
@@ -26,6 +28,21 @@ def noisy() -> dict[str, Any]:
         },
     }
     return found
+
+
+@pytest.mark.parametrize("kind", tuple(ANNOTATED))
+def test_of_every_kind_of_workload_the_same_is_found_in_what_is_kept(kind: str) -> None:
+    whole, index = workload(kind, annotations={"joulecast.dev/estimate": "own"}), Index()
+    listed = {key: value for key, value in whole.items() if key not in ("kind", "apiVersion")}  # as in a listing
+    index.put(ANNOTATED[kind], listed)
+    kept = index.workload(kind, "shop", "web")
+    assert kept is not None
+    assert discovery.inputs_hash(kept) == discovery.inputs_hash(whole)
+    assert discovery.model_references(kept) == (IMAGE,)
+    assert kept.get(slim.PODS) == pods_asked_for(whole)
+    key = Key(kind=kind, namespace="shop", name="web")
+    assert index.workloads_of("shop", model=IMAGE) == index.workloads_of("shop", estimate="own") == {key}
+    assert index.workload("Pod", "shop", "web") is None
 
 
 def test_only_what_is_read_of_a_deployment_is_kept() -> None:
@@ -50,7 +67,7 @@ def test_only_what_is_read_of_a_deployment_is_kept() -> None:
         },
     }
     index.put(DEPLOYMENTS, resource)
-    kept = index.deployment("shop", "web")
+    kept = index.workload("Deployment", "shop", "web")
     assert kept is not None
     assert kept["metadata"]["annotations"] == {"joulecast.dev/model": "m"}
     assert "SECRET" not in str(kept)
@@ -125,4 +142,4 @@ def test_an_estimate_is_found_by_its_target_or_its_model(spec: dict[str, Any], l
 
 def test_a_deployment_is_found_by_its_images_and_the_estimate_that_it_names() -> None:
     named = deployment(image="i", annotations={"joulecast.dev/estimate": " own "})
-    assert list(slim.deployment_links(named)) == [("model", "shop", "i"), ("estimate", "shop", "own")]
+    assert list(slim.workload_links(named)) == [("model", "shop", "i"), ("estimate", "shop", "own")]

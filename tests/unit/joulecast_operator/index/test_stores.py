@@ -96,7 +96,7 @@ def test_estimates_of_an_address_are_found_by_it() -> None:
     served["metadata"]["resourceVersion"] = "1"
     index.put(DEPLOYMENTS, served)
     assert [each["metadata"]["name"] for each in index.by_model("shop", "hf://a/b")] == ["llama"]
-    assert {key.name for key in index.deployments_of("shop", model="hf://a/b")} == {"web"}
+    assert {key.name for key in index.workloads_of("shop", model="hf://a/b")} == {"web"}
 
 
 def test_the_controller_keeps_spec_and_status_whole_as_it_compares_them() -> None:

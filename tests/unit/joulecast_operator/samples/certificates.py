@@ -120,7 +120,7 @@ class Events:
         self.posted: list[EventToPost] = []
         self.known = True
 
-    def deployment(self, namespace: str, name: str) -> dict[str, Any] | None:
+    def workload(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         return {"metadata": {"namespace": namespace, "name": name, "uid": "u"}} if self.known else None
 
     async def event(self, _: Any, __: Any, event: EventToPost) -> None:

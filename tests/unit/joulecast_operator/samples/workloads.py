@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
+from joulecast_operator.api.kinds import ANNOTATED
 from joulecast_operator.index.slim import model_of
 from joulecast_operator.metrics.estimates import ServedRow, shown
 
@@ -13,6 +14,15 @@ H100 = "NVIDIA-H100-80GB-HBM3"
 A100 = "NVIDIA-A100-SXM4-80GB"
 H200 = "NVIDIA-H200"
 IMAGE = "registry.example/models/detector:1"
+
+
+def workload(kind: str, name: str = "web", *, image: str = IMAGE, **fields: Any) -> dict[str, Any]:
+    """Return a workload of any kind that is annotated, whose pods run ``image``; ``fields``: of its metadata."""
+    template: dict[str, Any] = {"spec": {"containers": [{"name": "main", "image": image}]}}
+    metadata = {"name": name, "namespace": "shop", "uid": f"uid-{kind}-{name}", "resourceVersion": "1"}
+    spec = {"jobTemplate": {"spec": {"template": template}}} if kind == "CronJob" else {"template": template}
+    version = ANNOTATED[kind].api_version
+    return {"apiVersion": version, "kind": kind, "metadata": metadata | fields, "spec": spec}
 
 
 def row(accelerator: str = H200, *, joules: float = 0.42123, batch_size: int = 32, **more: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from joulecast_operator.api import annotations as notes
+from joulecast_operator.api.kinds import ANNOTATED
 from joulecast_operator.workloads.admission import Decision, decide
 from joulecast_operator.workloads.outputs import outputs_of
 from tests.unit.joulecast_operator.samples.workloads import (
@@ -20,6 +21,7 @@ from tests.unit.joulecast_operator.samples.workloads import (
     estimate,
     generation,
     row,
+    workload,
 )
 
 MODEL = {"joulecast.dev/model": IMAGE}
@@ -305,11 +307,26 @@ def test_a_warning_of_no_effect_comes_after_the_forecast() -> None:
     assert hint == "unknown annotation joulecast.dev/batchsize: did you mean joulecast.dev/batch-size?"
 
 
+@pytest.mark.parametrize("kind", tuple(ANNOTATED))
+def test_every_kind_of_workload_gets_its_forecast_and_loses_forged_ones(kind: str) -> None:
+    asked = {"group": ANNOTATED[kind].group, "kind": kind}
+    decision = decide(create(workload(kind, annotations=FORGED), kind=asked), Estimates(estimate()))
+    assert decision.outcome == "annotated"
+    assert decision.warnings[0].startswith("0.421 J")
+    owner = [{"kind": "Owner", "name": "o", "uid": "u", "controller": True}]
+    owned = workload(kind, annotations=dict(FORGED), ownerReferences=owner)
+    decision = decide(create(owned, kind=asked), Estimates(estimate()))
+    assert (decision.outcome, decision.warnings) == ("skipped", ())
+    assert {each["op"] for each in decision.patch} == {"remove"}
+
+
 def test_an_object_of_another_kind_is_never_patched() -> None:
-    other = deployment(image=IMAGE, annotations=MODEL | FORGED) | {"kind": "StatefulSet"}
-    decision = decide(create(other, kind={"group": "apps", "kind": "StatefulSet"}), Estimates(estimate()))
+    other = deployment(image=IMAGE, annotations=MODEL | FORGED) | {"kind": "InferenceService"}
+    decision = decide(
+        create(other, kind={"group": "serving.kserve.io", "kind": "InferenceService"}), Estimates(estimate())
+    )
     assert (decision.outcome, decision.patch) == ("unknown", ())
-    assert "effect on a StatefulSet, because joulecast reads them on Deployments alone" in decision.warnings[0]
+    assert "effect on a InferenceService, because joulecast reads them on Deployments, " in decision.warnings[0]
 
 
 def test_a_workload_that_is_skipped_is_told_nothing() -> None:
@@ -320,7 +337,7 @@ def test_a_workload_that_is_skipped_is_told_nothing() -> None:
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["metadata", "spec", "annotations", "template", "name", "containers", "volumes", "ownerReferences"]), inner, max_size=4), max_leaves=12)  # fmt: skip # noqa: E501
 
 
-@given(JSON, st.sampled_from(["Deployment", "Pod", "InferenceEnergyEstimate"]))
+@given(JSON, st.sampled_from(["Deployment", "CronJob", "Pod", "InferenceEnergyEstimate"]))
 def test_an_object_of_any_shape_is_decided_without_touching_more_than_annotations(workload: Any, kind: str) -> None:
     decision = decide(create(workload, kind={"kind": kind}), Estimates(estimate()))
     assert all(operation["path"].startswith("/metadata/annotations") for operation in decision.patch)

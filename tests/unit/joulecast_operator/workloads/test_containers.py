@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.conditions import Wrong
+from joulecast_operator.api.kinds import DEPLOYMENTS
 from joulecast_operator.index import slim
 from joulecast_operator.workloads.containers import is_address, reference_of, serving
 from joulecast_operator.workloads.discovery import inputs_hash, model_references
@@ -103,7 +104,7 @@ def test_an_address_is_told_from_an_image(text: str, is_one: bool) -> None:
 def test_what_the_index_keeps_of_a_deployment_serves_the_same() -> None:
     for pod in any_pods(2000):
         whole = deployment(**pod)
-        kept = slim.deployment(whole)
+        kept = slim.workload(DEPLOYMENTS, whole)
         assert serving(kept) == serving(whole)
         assert model_references(kept) == model_references(whole)
         assert inputs_hash(kept) == inputs_hash(whole)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.annotations import ACCELERATOR, FOR_ACCELERATOR, INPUT_KEYS, OUTPUT_KEYS
+from joulecast_operator.api.kinds import ANNOTATED
 from joulecast_operator.workloads import ineffective
-from tests.unit.joulecast_operator.samples.workloads import deployment
+from tests.unit.joulecast_operator.samples.workloads import deployment, workload
 
 
 def said(kind: str = "Deployment", *, template: dict[str, str] | None = None, **annotations: str) -> tuple[str, ...]:
@@ -78,11 +79,21 @@ def test_an_output_that_reads_like_a_question_is_told_once_at_creation() -> None
     assert said(accelerator="NVIDIA-L40S", for_accelerator="NVIDIA-L40S") == ()
 
 
-@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "InferenceService"])
+@pytest.mark.parametrize("kind", ["Pod", "ReplicaSet", "InferenceService"])
 def test_kinds_that_are_not_covered_are_told(kind: str) -> None:
     (text,) = said(kind, model="r/m:1", batch_size="8")
     assert f"joulecast.dev/batch-size, joulecast.dev/model have no effect on a {kind}, because" in text
     assert said(kind) == ()
+
+
+@pytest.mark.parametrize("kind", tuple(ANNOTATED))
+def test_kinds_that_are_covered_are_told_of_their_templates(kind: str) -> None:
+    annotated = workload(kind, annotations={"joulecast.dev/model": "r/m:1"})
+    assert ineffective.warnings(kind, annotated, {}) == ()
+    holder = annotated["spec"]["jobTemplate" if kind == "CronJob" else "template"]
+    holder["metadata"] = {"annotations": {"joulecast.dev/model": "r/m:1"}}
+    (text,) = ineffective.warnings(kind, annotated, {})
+    assert text.endswith(f"no effect on the pod template: write it into the {kind}'s own metadata.annotations")
 
 
 @pytest.mark.parametrize("kind", ["InferenceEnergyEstimate", "EnergyCalibration"])
