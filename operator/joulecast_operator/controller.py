@@ -245,9 +245,8 @@ class Controller:
         """Queue whatever depends on the object of ``key``."""
         if key.kind == NODES.kind:
             self.networks.node_changed(before, after)
-            if changes.product(before) != changes.product(after) or changes.labels(before) != changes.labels(after):
-                self._ask_all()
             if changes.labels(before) != changes.labels(after) or changes.devices(before) != changes.devices(after):
+                self._ask_all()
                 self.calibrations.queue_all()
         elif key.kind == NAMESPACES.kind:
             if changes.labels(before) != changes.labels(after):

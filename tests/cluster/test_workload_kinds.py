@@ -19,6 +19,7 @@ from tests.harness import http
 from tests.harness.installation import NAMESPACE
 
 KINDS = tuple(ANNOTATED)
+GPU_LABEL = "nvidia.com/gpu.product"
 MORE = {
     "Deployment": ({"replicas": 3}, 3),
     "StatefulSet": ({"replicas": 3}, 3),
@@ -175,6 +176,74 @@ def test_the_uninstall_takes_the_annotations_off_every_kind(cluster: Cluster, na
     assert {kind: ours(cluster, kind, "web", namespace) for kind in KINDS} == {kind: {} for kind in KINDS}
     own = ("deployment", "joulecast-controller", "-n", NAMESPACE)
     cluster.plane.kubectl("annotate", *own, "joulecast.dev/rest-until-", "--overwrite")
+
+
+def gpu_node(name: str, product: str, pool: str) -> dict[str, Any]:
+    labels = {"nvidia.com/gpu.product": product, "pool": pool}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+
+
+def test_of_two_kinds_of_nodes_the_dearer_decides_until_one_is_left(cluster: Cluster, namespace: str) -> None:
+    plane = cluster.plane
+    plane.apply(gpu_node("small", "NVIDIA-L4", namespace), gpu_node("large", "NVIDIA-H200", namespace))
+    plane.apply(gpu_node("shared", "NVIDIA-T4-SHARED", namespace), gpu_node("other", "NVIDIA-L40S", "elsewhere"))
+    for name in ("small", "large", "shared", "other"):
+        held = json.dumps({"status": {"allocatable": {"nvidia.com/gpu": "8"}, "capacity": {"nvidia.com/gpu": "8"}}})
+        plane.kubectl("patch", "node", name, "--subresource=status", "--type=merge", "-p", held)
+    served = workload("StatefulSet", "web", namespace, image=cluster.image("model"))
+    pod = served["spec"]["template"]["spec"]
+    pod["nodeSelector"] = {"pool": namespace}
+    pod["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
+    plane.apply(served, follower("StatefulSet", namespace))
+    by_source = lambda source: of_target(cluster, namespace).get("source") == source  # noqa: E731
+    cluster.until(lambda: by_source("resource") and "range" in of_target(cluster, namespace), "a range")
+    said, status = of_target(cluster, namespace), cluster.until_ready("web", namespace)
+    assert said["products"] == ["NVIDIA-H200", "NVIDIA-L4"]
+    assert said["message"] == "nodes that share or divide their GPUs are left out"
+    dearest = max(status["results"], key=lambda row: row["joulesPerBatch"] * (row["batchSize"] == 1))
+    assert said["decides"] == status["summary"]["accelerator"] == dearest["accelerator"]
+    cluster.until(
+        lambda: ours(cluster, "StatefulSet", "web", namespace).get("accelerator") == said["decides"], "it is annotated"
+    )
+
+    plane.kubectl("delete", "node", {"NVIDIA-H200": "large", "NVIDIA-L4": "small"}[said["decides"]])
+    left = [name for name in said["products"] if name != said["decides"]]
+    cluster.until(lambda: of_target(cluster, namespace).get("products") == left, "the other one is left")
+    cluster.until(lambda: ours(cluster, "StatefulSet", "web", namespace).get("accelerator") == left[0], "and decides")
+    assert "range" not in of_target(cluster, namespace)
+
+    selector = {GPU_LABEL: "NVIDIA-A100-SXM4-80GB", "pool": None}
+    merge(plane, "statefulset", "web", namespace, {"spec": {"template": {"spec": {"nodeSelector": selector}}}})
+    cluster.until(lambda: by_source("nodeSelector"), "the node selector decides")
+    plane.kubectl("annotate", "statefulset", "web", "-n", namespace, "joulecast.dev/for-accelerator=nvidia h200")
+    cluster.until(lambda: by_source("annotation"), "the annotation decides")
+    assert of_target(cluster, namespace)["products"] == ["NVIDIA-H200"]
+    plane.kubectl("delete", "node", "--all")
+
+
+def follower(kind: str, namespace: str) -> dict[str, Any]:
+    """Return an estimate of a target that names no accelerators."""
+    found = estimate("web", namespace, targetRef=target(kind))
+    del found["spec"]["accelerators"]
+    return found
+
+
+def of_target(cluster: Cluster, namespace: str) -> dict[str, Any]:
+    """Return what the status of the estimate says about the accelerators of its target."""
+    found: dict[str, Any] = cluster.status("web", namespace).get("target", {}).get("accelerators", {})
+    return found
+
+
+def test_a_slice_of_a_card_is_told_on_the_estimate_and_on_the_workload(cluster: Cluster, namespace: str) -> None:
+    sliced = workload("Job", "web", namespace, image=cluster.image("model"))
+    sliced["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/mig-1g.10gb": "1"}}
+    cluster.plane.apply(follower("Job", namespace), sliced)
+    said = cluster.until_reason("web", namespace, "MigSlice")
+    assert "nvidia.com/mig-1g.10gb, a slice that MIG makes of a card" in said["message"]
+    failed = lambda: ours(cluster, "Job", "web", namespace).get("reason") == "MigSlice"  # noqa: E731
+    cluster.until(failed, "the Job says so")
+    assert "joules-per-batch" not in ours(cluster, "Job", "web", namespace)
+    assert of_target(cluster, namespace)["message"].startswith("the pods ask for nvidia.com/mig-1g.10gb")
 
 
 def test_without_the_right_to_a_kind_the_others_go_on_and_it_comes_with_the_right(

@@ -68,8 +68,18 @@ class EventToPost:
 def status_patch(current: Resource | None, desired: Status) -> dict[str, Any]:
     """Return the merge patch that turns ``current`` into ``desired``; {} if nothing differs."""
     before = current or {}
-    changed: dict[str, Any] = {name: value for name, value in desired.items() if before.get(name) != value}
+    changed: dict[str, Any] = {
+        name: _replacing(before.get(name), value) for name, value in desired.items() if before.get(name) != value
+    }
     return changed | {name: None for name in before if name not in desired}
+
+
+def _replacing(before: Any, value: Any) -> Any:
+    """Return ``value`` for a merge patch, with null for each field that only ``before`` has, which would else stay."""
+    if not isinstance(before, Mapping) or not isinstance(value, Mapping):
+        return value
+    replaced = {name: _replacing(before.get(name), each) for name, each in value.items()}
+    return replaced | {name: None for name in before if name not in value}
 
 
 def event_of(current: Resource | None, desired: Status, *, warning: bool = False) -> EventToPost | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from joulecast.energy.model import Origin
@@ -130,6 +132,27 @@ class UnderstoodTarget(Part):
     )
 
 
+class TargetAccelerators(Part):
+    """The accelerators that the target may run on."""
+
+    source: Literal["annotation", "nodeSelector", "nodeAffinity", "resource", "nodes"] | None = Field(
+        None,
+        description="What says so: the annotation joulecast.dev/for-accelerator, the node selector or the required node"
+        " affinity of the pods, the extended resource that they ask for together with the nodes that have it, or the"
+        " nodes alone. None where no price can be given; the message says why.",
+    )
+    products: list[StatusName] = Field(
+        default_factory=list, max_length=LISTED, description="Product names of the accelerators."
+    )
+    decides: StatusName | None = Field(
+        None, description="Of several, the one that the annotations and the summary are of: it needs most energy."
+    )
+    range: StatusText | None = Field(
+        None, description="Of several, the least and the most energy that a result has, with its unit."
+    )
+    message: StatusText | None = Field(None, description="What was left out, or why no accelerator is known.")
+
+
 class TargetFacts(Part):
     """What the target asks for now; it changes without a new forecast."""
 
@@ -141,6 +164,7 @@ class TargetFacts(Part):
         " one run of a CronJob; 0 while it is suspended or after a Job has ended.",
         json_schema_extra={"format": "int64"},
     )
+    accelerators: TargetAccelerators | None = Field(None, description="The accelerators that it may run on.")
 
 
 class TopLayer(Part):

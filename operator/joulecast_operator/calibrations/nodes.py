@@ -69,9 +69,14 @@ def trouble_of(node: Resource) -> str | None:
     devices = (node.get("status") or {}).get("allocatable") or {}
     if _is_sliced(labels, devices):
         return "is divided by MIG"
-    if _is_shared(labels, devices):
+    if is_shared_node(node):
         return "is shared between pods (time slicing or MPS)"
     return None
+
+
+def is_shared_node(node: Resource) -> bool:
+    """Tell whether each GPU of a node is given to several pods at once."""
+    return _is_shared(_labels(node), (node.get("status") or {}).get("allocatable") or {})
 
 
 def _is_sliced(labels: Mapping[str, str], devices: Mapping[str, str]) -> bool:

@@ -7,14 +7,8 @@ from typing import Any
 from joulecast_operator.api.annotations import REST_UNTIL, annotations_of
 from joulecast_operator.api.annotations import outputs as outputs_among
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.estimates.inputs import product_of
 from joulecast_operator.index.slim import PODS
 from joulecast_operator.workloads import discovery
-
-
-def product(node: Resource | None) -> str | None:
-    """Return the GPU product of a node."""
-    return product_of(node, {}) if node else None
 
 
 def labels(resource: Resource | None) -> Any:

@@ -281,12 +281,12 @@ class Estimates:
 
     async def _put(self, estimate: Resource, desired: Status) -> bool:
         """Write the status, with what the target asks for now, which no forecast depends on."""
-        return await self._writer.status(ESTIMATES, estimate, {**desired, **self._target(estimate)})
+        return await self._writer.status(ESTIMATES, estimate, {**desired, **self._target(estimate, desired)})
 
-    def _target(self, estimate: Resource) -> Status:
+    def _target(self, estimate: Resource, desired: Status) -> Status:
         spec = inputs.spec_of(estimate)
         target = None if isinstance(spec, Wrong) else spec.target_ref
-        facts = facts_of(target, estimate["metadata"]["namespace"], self._index)
+        facts = facts_of(target, estimate["metadata"]["namespace"], self._index, desired.get("results") or ())
         return {} if facts is None else {"target": facts}
 
     def _latest(self, key: Key, estimate: Resource) -> Resource:

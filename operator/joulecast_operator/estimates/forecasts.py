@@ -245,6 +245,7 @@ class Forecaster:
             "cache_precision": request.cache_precision,
             "runtime": request.runtime,
             "accelerators": list(request.accelerators),
+            "dearest_first": request.dearest_first,
             "overrides": [_plain(override) for override in request.overrides],
         }
         answer, made = await self._profilers.run(header, b"".join([skeleton, *kept.values()]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from joulecast_operator.api.objects import Resource
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
 from joulecast_operator.api.workload import DEFAULT_OUTPUT_TOKENS, WorkloadSpec
 from joulecast_operator.cluster.model_objects import ReadObjects
+from joulecast_operator.estimates.accelerators import accelerators_of_workload
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.targets import FoundModel, model_of
 from joulecast_operator.index.index import Index
@@ -41,9 +43,10 @@ def request_of(
     model = model_of(estimate, spec, index)
     if isinstance(model, Wrong):
         return model
-    accelerators = accelerators_of(spec, index)
-    if not isinstance(accelerators, tuple):
-        return accelerators
+    chosen = chosen_accelerators(estimate, spec, index)
+    if isinstance(chosen, (Waiting, Wrong)):
+        return chosen
+    accelerators = chosen.products
     batch_sizes = tuple(spec.workload.batch_sizes or (None,))
     if len(accelerators) * len(batch_sizes) > MAXIMUM_RESULTS:
         return _too_many(f"{len(accelerators)} accelerators × {len(batch_sizes)} batch sizes")
@@ -67,6 +70,7 @@ def request_of(
         runtime=runtime,
         understood=model.understood,
         accelerators=accelerators,
+        dearest_first=chosen.is_range,
         overrides=tuple(_relevant(overrides, accelerators, runtime)),
         docker_config=credentials.pull.docker_config,
         token=credentials.token,
@@ -114,6 +118,30 @@ def _too_many(product: str) -> Wrong:
         reason="TooManyResults",
         message=f"{product} give more than {MAXIMUM_RESULTS} results: name fewer accelerators or batch sizes",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenAccelerators:
+    """The accelerators to forecast for.
+
+    - ``products``: their product names.
+    - ``is_range``: whether the target may run on each of them, so that the one that needs most energy decides.
+    """
+
+    products: tuple[str, ...]
+    is_range: bool = False
+
+
+def chosen_accelerators(estimate: Resource, spec: EstimateSpec, index: Index) -> ChosenAccelerators | Waiting | Wrong:
+    """Return the accelerators that the spec names or selects, else those of the target, else those of all nodes."""
+    if spec.target_ref is None or spec.accelerators is not None:
+        found = accelerators_of(spec, index)
+        return found if isinstance(found, Waiting) else ChosenAccelerators(products=found)
+    workload = index.workload(spec.target_ref.kind, estimate["metadata"]["namespace"], spec.target_ref.name)
+    of_target = accelerators_of_workload(workload or {}, index.nodes())
+    if isinstance(of_target, (Waiting, Wrong)):
+        return of_target
+    return ChosenAccelerators(products=of_target.products, is_range=len(of_target.products) > 1)
 
 
 def accelerators_of(spec: EstimateSpec, index: Index) -> tuple[str, ...] | Waiting:

@@ -30,6 +30,7 @@ class ForecastRequest:
     - ``cache_precision``: of a language model's cached keys and values.
     - ``understood``: what the status says about the target's container that serves the model; None if none does.
     - ``accelerators``: product names.
+    - ``dearest_first``: whether the results of the accelerator that needs most energy come first.
     - ``overrides``: accelerator profiles of the cluster that are used instead of the shipped ones.
     - ``docker_config``: the requester's credentials for registries as JSON; "" for none.
     - ``token``: the requester's token for the hub; "" for none.
@@ -54,6 +55,7 @@ class ForecastRequest:
     runtime: str | None = None
     understood: Mapping[str, Any] | None = None
     accelerators: tuple[str, ...]
+    dearest_first: bool = False
     overrides: tuple[Override, ...] = ()
     docker_config: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
@@ -84,6 +86,7 @@ class ForecastRequest:
             dict(self.generation),
             self.architecture,
             list(self.accelerators),
+            *(("dearest first",) if self.dearest_first else ()),
             overrides,
             READER_VERSION,
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from joulecast_operator.api.annotations import significant
@@ -32,6 +32,13 @@ def summary_of(row: Mapping[str, Any], model: str) -> dict[str, str]:
         "origin": str(row["origin"]),
     }
     return found | ({"batchSize": str(row["batchSize"])} if "batchSize" in row else {})
+
+
+def energies(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the least and the most energy of results of one phase, such as "0.42–1.3 J/batch"."""
+    field, unit = _ENERGY[rows[0].get("phase") or "forward"]
+    found = [row[field] for row in rows]
+    return f"{significant(min(found))}–{significant(max(found))} {unit}"
 
 
 def _load(row: Mapping[str, Any]) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from joulecast_operator.api import bounds
-from joulecast_operator.api.conditions import Wrong
+from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import EstimateSpec
 from joulecast_operator.api.kinds import ANNOTATED
 from joulecast_operator.api.models import ConfigMapKey, TargetReference
 from joulecast_operator.api.objects import Resource
+from joulecast_operator.estimates.accelerators import accelerator_facts, accelerators_of_workload
 from joulecast_operator.index.index import Index
 from joulecast_operator.index.slim import PODS
 from joulecast_operator.workloads import discovery
@@ -97,13 +98,22 @@ def workload_of(target: TargetReference, namespace: str, index: Index) -> Resour
     )
 
 
-def facts_of(target: TargetReference | None, namespace: str, index: Index) -> dict[str, Any] | None:
-    """Return what the status says about the workload that ``target`` refers to; None if there is none."""
+def facts_of(
+    target: TargetReference | None, namespace: str, index: Index, results: Sequence[Resource] = ()
+) -> dict[str, Any] | None:
+    """Return what the status says about the workload that ``target`` refers to; None if there is none.
+
+    ``results``: those that the status has.
+    """
     workload = None if target is None else workload_of(target, namespace, index)
     if target is None or workload is None or isinstance(workload, Wrong):
         return None
     counted = {PODS: workload[PODS]} if PODS in workload else {}
-    return {"kind": target.kind, "name": target.name, **counted}
+    facts = {"kind": target.kind, "name": target.name, **counted}
+    accelerators = accelerators_of_workload(workload, index.nodes())
+    if isinstance(accelerators, Waiting):
+        return facts
+    return facts | {"accelerators": accelerator_facts(accelerators, results)}
 
 
 def _uncovered(target: TargetReference) -> Wrong:

@@ -118,7 +118,10 @@ def _passes(header: Header, fetched: FetchedModel, model: LanguageModel) -> Head
         return [finite_batch(price_forward(each, accelerator, **asked)) for each in profiles]
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
-    return answer(estimates, unavailable, profiles[0].totals, result=_pass_result, layers=batch_layers)
+    dearest = header.get("dearest_first", False)
+    return answer(
+        estimates, unavailable, profiles[0].totals, result=_pass_result, layers=batch_layers, dearest_first=dearest
+    )
 
 
 def _pass_result(estimate: EnergyEstimate) -> Header:
@@ -152,7 +155,8 @@ def _generations(header: Header, fetched: FetchedModel, model: LanguageModel) ->
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
     first = profile_language_model(fetched, model, batch_size=1, tokens=asked.new_tokens)
-    return answer(estimates, unavailable, first.totals, result=partial(_result, header), layers=_top_layers)
+    result, dearest = partial(_result, header), header.get("dearest_first", False)
+    return answer(estimates, unavailable, first.totals, result=result, layers=_top_layers, dearest_first=dearest)
 
 
 def _request(header: Header) -> GenerationRequest:

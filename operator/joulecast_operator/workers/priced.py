@@ -79,21 +79,34 @@ def answer(
     *,
     result: Callable[[T], Header],
     layers: Callable[[T], list[Header]],
+    dearest_first: bool = False,
 ) -> Header:
     """Return what a job answers: a result of each forecast, and the top layers of the first one.
 
-    ``counted``: the model's size. Two forecasts for the same accelerator and batch size, which two labels may name, are
-    one result.
+    ``counted``: the model's size. ``dearest_first``: begin with the accelerator that needs most energy. Two
+    forecasts for the same accelerator and batch size, which two labels may name, are one result.
     """
     results: dict[tuple[Any, Any], Header] = {}
-    for each in map(result, estimates):
+    pairs = [(each, result(each)) for each in estimates]
+    if dearest_first:
+        energies = _energies(row for _, row in pairs)
+        pairs.sort(key=lambda pair: -energies[pair[1]["accelerator"]])
+    for _, each in pairs:
         results.setdefault((each["accelerator"], each.get("batchSize")), each)
     return {
         "results": list(results.values()),
-        "top_layers": layers(estimates[0]) if estimates else [],
+        "top_layers": layers(pairs[0][0]) if pairs else [],
         "unavailable": dict(unavailable),
         "totals": {name: getattr(counted, name) for name in ("macs", "params", "activations", "bytes_moved")},
     }
+
+
+def _energies(rows: Iterable[Header]) -> dict[str, float]:
+    """Return the energy of the first result of each accelerator, in joules per batch or request."""
+    found: dict[str, float] = {}
+    for row in rows:
+        found.setdefault(row["accelerator"], float(row.get("joulesPerBatch") or row.get("joulesPerRequest") or 0.0))
+    return found
 
 
 def batch_result(estimate: EnergyEstimate) -> Header:

@@ -163,7 +163,10 @@ def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Head
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
     first = profiles[header["batch_sizes"][0]]
-    found = answer(estimates, unavailable, first.totals, result=batch_result, layers=batch_layers)
+    dearest = header.get("dearest_first", False)
+    found = answer(
+        estimates, unavailable, first.totals, result=batch_result, layers=batch_layers, dearest_first=dearest
+    )
     return found | {"unsupported": unsupported(first), "notes": []}
 
 

@@ -17,6 +17,7 @@ from joulecast_operator.api.annotations import (
     SKIP,
     annotations_of,
 )
+from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.kinds import ANNOTATED, MANAGED_BY_LABEL, MANAGER
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.products import product_named
@@ -138,6 +139,13 @@ def products(workload: Resource) -> tuple[str, ...]:
     return (product_named(named),) if named else placement.products(pod_spec(workload))
 
 
+def unpriced(workload: Resource) -> Wrong | None:
+    """Return why the accelerator that the workload asks for has no price; None if it has, or if an annotation names
+    another one."""
+    named = annotations_of(workload).get(FOR_ACCELERATOR, "").strip()
+    return None if named else placement.unpriced(pod_spec(workload))
+
+
 def wants_estimate(workload: Resource) -> bool:
     """Tell whether to create an estimate for the workload: it names a model but no estimate, and may be annotated."""
     inputs = annotations_of(workload)
@@ -163,7 +171,7 @@ def inputs_hash(workload: Resource) -> str:
     spec = pod_spec(workload)
     images = [list(_volume_images(spec)), list(_container_images(spec))]
     engines = [asdict(served) for served in served_models(spec)]
-    seen = [inputs, *images, engines, pull_secrets(workload), service_account(workload), products(workload)]
+    seen = [inputs, *images, engines, pull_secrets(workload), service_account(workload), placement.kept(spec)]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
 

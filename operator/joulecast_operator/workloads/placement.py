@@ -1,11 +1,24 @@
-"""Find out on which accelerators a pod may be placed, by its node selector and required node affinity; pure."""
+"""Find out which accelerators a pod asks for, and on which nodes it may be placed; pure."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
+from joulecast.accelerators.product_names import is_slice
+from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
+
+GPU: Final = "nvidia.com/gpu"
+"""The extended resource of NVIDIA's device plugin that stands for GPUs, whole ones unless the node shares them."""
+
+_DEVICES: Final = "nvidia.com/"
+_SHARED_GPU: Final = "nvidia.com/gpu.shared"
+_SLICE: Final = "nvidia.com/mig-"
+_SHARED: Final = "-shared"
+_REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
+_WAY_OUT: Final = "name the whole card in joulecast.dev/for-accelerator to see what it needs"
 
 
 def products(pod: Resource) -> tuple[str, ...]:
@@ -13,25 +26,83 @@ def products(pod: Resource) -> tuple[str, ...]:
 
     Preferences are not considered, because the pod may also be placed elsewhere.
     """
-    selected = mapping(pod.get("nodeSelector")).get(PRODUCT_LABEL)
-    return (product_named(selected),) if isinstance(selected, str) and selected else _by_affinity(pod)
+    return tuple(dict.fromkeys(map(product_named, named(pod))))
+
+
+def named(pod: Resource) -> tuple[str, ...]:
+    """Return the same as the pod spells it: the names may be of cards that are shared, or of slices."""
+    return selected(pod) or _by_affinity(pod)
+
+
+def selected(pod: Resource) -> tuple[str, ...]:
+    """Return the product that the node selector of a pod's spec names; () if it names none."""
+    found = mapping(pod.get("nodeSelector")).get(PRODUCT_LABEL)
+    return (found,) if isinstance(found, str) and found else ()
+
+
+def devices(pod: Resource) -> dict[str, int]:
+    """Return how many GPUs and parts of GPUs the containers of a pod's spec ask for, by the name of the resource."""
+    found: dict[str, int] = {}
+    for holder in (pod, *mappings(pod.get("containers"))):
+        asked = mapping(holder.get("resources"))
+        for name, amount in {**mapping(asked.get("requests")), **mapping(asked.get("limits"))}.items():
+            if name in (GPU, _SHARED_GPU) or str(name).startswith(_SLICE):
+                found[name] = found.get(name, 0) + _count(amount)
+    return {name: count for name, count in found.items() if count}
+
+
+def unpriced(pod: Resource) -> Wrong | None:
+    """Return why what a pod asks for has no price: slices of a card, or a card that other pods use too; else None."""
+    asked, labels = devices(pod), named(pod)
+    slices = [name for name in asked if name.startswith(_SLICE)] or (labels if all(map(is_slice, labels)) else ())
+    if slices:
+        head = f"the pods ask for {slices[0]}, a slice that MIG makes of a card, whose share of its power is unknown"
+        return Wrong(reason="MigSlice", message=f"{head}: {_WAY_OUT}")
+    if _SHARED_GPU in asked or (labels and all(map(is_shared, labels))):
+        asked_for = _SHARED_GPU if _SHARED_GPU in asked else labels[0]
+        head = f"the pods ask for {asked_for}, a card that is shared between pods, so that the share of one is unknown"
+        return Wrong(reason="SharedAccelerator", message=f"{head}: {_WAY_OUT}")
+    return None
+
+
+def is_shared(label: str) -> bool:
+    """Tell whether the value of the label ``nvidia.com/gpu.product`` is of a card that is shared between pods."""
+    return label.casefold().endswith(_SHARED)
+
+
+def may_run(pod: Resource, node: Resource) -> bool:
+    """Tell whether a node has the labels and the kinds of GPUs that a pod's spec requires. Taints are not looked at.
+
+    The number of GPUs does not matter, which is 0 while the device plugin restarts. A node that reports none of
+    NVIDIA's devices, because the plugin has never run there, is taken by its labels.
+    """
+    labels = mapping(mapping(node.get("metadata")).get("labels"))
+    if any(labels.get(name) != value for name, value in mapping(pod.get("nodeSelector")).items()):
+        return False
+    terms = _terms(pod)
+    if terms and not any(_matches(term, node) for term in terms):
+        return False
+    held = [name for name in mapping(mapping(node.get("status")).get("allocatable")) if name.startswith(_DEVICES)]
+    return not held or all(name in held for name in devices(pod))
 
 
 def kept(pod: Resource) -> dict[str, Any]:
-    """Return the smallest part of a pod's spec for which ``products`` returns the same."""
-    found = list(products(pod))
-    if not found:
-        return {}
-    term = {"matchExpressions": [{"key": PRODUCT_LABEL, "operator": "In", "values": found}]}
-    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
-    return {"affinity": {"nodeAffinity": required}}
+    """Return the smallest part of a pod's spec for which the functions of this module return the same."""
+    asked, selector = devices(pod), mapping(pod.get("nodeSelector"))
+    found: dict[str, Any] = {"nodeSelector": dict(selector)} if selector else {}
+    if terms := _terms(pod):
+        found["affinity"] = {"nodeAffinity": {_REQUIRED: {"nodeSelectorTerms": terms}}}
+    return found | ({"resources": {"limits": asked}} if asked else {})
+
+
+def _terms(pod: Resource) -> list[Resource]:
+    required = mapping(mapping(mapping(pod.get("affinity")).get("nodeAffinity")).get(_REQUIRED))
+    return mappings(required.get("nodeSelectorTerms"))
 
 
 def _by_affinity(pod: Resource) -> tuple[str, ...]:
     """Return the products of a required affinity; () if not every term names products, as one term is enough."""
-    node_affinity = mapping(mapping(pod.get("affinity")).get("nodeAffinity"))
-    required = mapping(node_affinity.get("requiredDuringSchedulingIgnoredDuringExecution"))
-    terms = [_of_term(term) for term in mappings(required.get("nodeSelectorTerms"))]
+    terms = [_of_term(term) for term in _terms(pod)]
     if not all(terms):
         return ()
     return tuple(dict.fromkeys(name for term in terms for name in term))
@@ -40,10 +111,55 @@ def _by_affinity(pod: Resource) -> tuple[str, ...]:
 def _of_term(term: Resource) -> tuple[str, ...]:
     """Return the products that all expressions of a term allow."""
     expressions = mappings(term.get("matchExpressions"))
-    named = [_values(each) for each in expressions if each.get("key") == PRODUCT_LABEL and each.get("operator") == "In"]
-    return tuple(name for name in named[0] if all(name in other for other in named)) if named else ()
+    allowed = [
+        _values(each) for each in expressions if each.get("key") == PRODUCT_LABEL and each.get("operator") == "In"
+    ]
+    others = [set(map(product_named, each)) for each in allowed[1:]]
+    return tuple(name for name in allowed[0] if all(product_named(name) in each for each in others)) if allowed else ()
 
 
 def _values(expression: Resource) -> tuple[str, ...]:
     values = expression.get("values")
-    return tuple(product_named(value) for value in values if isinstance(value, str)) if isinstance(values, list) else ()
+    return tuple(value for value in values if isinstance(value, str)) if isinstance(values, (list, tuple)) else ()
+
+
+def _matches(term: Resource, node: Resource) -> bool:
+    """Tell whether a node fulfils all of a term; a term without any condition is fulfilled by none."""
+    metadata = mapping(node.get("metadata"))
+    labels, own = mapping(metadata.get("labels")), {"metadata.name": metadata.get("name")}
+    met = [_holds(each, labels) for each in mappings(term.get("matchExpressions"))]
+    met += [_holds(each, own) for each in mappings(term.get("matchFields"))]
+    return bool(met) and all(met)
+
+
+def _holds(expression: Resource, labels: Resource) -> bool:
+    value, values = labels.get(str(expression.get("key"))), _values(expression)
+    test = _OPERATORS.get(str(expression.get("operator")))
+    return test is not None and test(value, values)
+
+
+_OPERATORS: Final[Mapping[str, Callable[[Any, Iterable[str]], bool]]] = {
+    "In": lambda value, values: value in values,
+    "NotIn": lambda value, values: value not in values,
+    "Exists": lambda value, _: value is not None,
+    "DoesNotExist": lambda value, _: value is None,
+    "Gt": lambda value, values: _is_above(value, *values),
+    "Lt": lambda value, values: _is_above(*values, value),
+}
+"""The operators of a node selector term, as in Kubernetes' API reference of NodeSelectorRequirement."""
+
+
+def _is_above(value: Any, other: Any = None, *_: Any) -> bool:
+    """Tell whether one text is a greater whole number than the other."""
+    try:
+        return int(value) > int(other)
+    except (TypeError, ValueError):
+        return False
+
+
+def _count(amount: object) -> int:
+    """Return the number of an extended resource, which Kubernetes requires to be whole; 0 for anything else."""
+    try:
+        return max(int(str(amount)), 0)
+    except ValueError:
+        return 0

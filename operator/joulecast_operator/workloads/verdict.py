@@ -104,7 +104,7 @@ def _unclear(workload: Resource, estimate: Resource | None) -> Verdict | None:
     if dimension is not None:
         return _failed(estimate, dimension.invalid, _invalid(workload, estimate, dimension))
     named = annotations_of(workload).get(ESTIMATE, "").strip()
-    problem = None if named else unserved(workload, runtime=_given_runtime(estimate))
+    problem = None if named else unserved(workload, runtime=_given_runtime(estimate)) or discovery.unpriced(workload)
     return _failed(estimate, problem.reason, problem.message) if problem else None
 
 

@@ -17,3 +17,10 @@ def test_an_event_only_when_the_reason_changes() -> None:
     broken = event_of(status(forecast()), status(BROKEN))
     assert broken is not None
     assert (broken.kind, broken.reason) == ("Warning", "InvalidModelFormat")
+
+
+def test_a_field_that_is_no_longer_inside_another_goes_too() -> None:
+    before = {"target": {"kind": "Job", "accelerators": {"products": ["a", "b"], "range": "1–2 J"}}, "image": "i"}
+    desired = {"target": {"kind": "Job", "accelerators": {"products": ["a"]}}, "image": "i"}
+    patch = status_patch(before, desired)
+    assert patch == {"target": {"kind": "Job", "accelerators": {"products": ["a"], "range": None}}}

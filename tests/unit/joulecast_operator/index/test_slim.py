@@ -61,7 +61,8 @@ def test_only_what_is_read_of_a_deployment_is_kept() -> None:
                 "spec": {
                     "containers": [{"name": "c", "image": "i", "env": [{"name": "SECRET"}]}],
                     "serviceAccountName": "puller",
-                    "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L40S", "pool": "SECRET"},
+                    "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L40S", "pool": "gpu"},
+                    "tolerations": [{"key": "SECRET"}],
                 }
             }
         },

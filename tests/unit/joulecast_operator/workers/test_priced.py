@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 
 from joulecast.accelerators import catalogue
 from joulecast.errors import NotCalibratedError
+from joulecast.layers import Totals
 from joulecast.workloads import DEFAULT_RUNTIME
-from joulecast_operator.workers.priced import accelerator_of, camel, finite, priced_by_product, six_digits
+from joulecast_operator.workers.priced import accelerator_of, answer, camel, finite, priced_by_product, six_digits
 
 H200, L40S = "NVIDIA-H200", "NVIDIA-L40S"
 
@@ -32,6 +34,21 @@ def test_a_profile_of_the_cluster_takes_the_place_of_the_shipped_one() -> None:
     own = {**override, "product": "nvidia h200"}
     assert accelerator_of(H200, DEFAULT_RUNTIME, [own]).law == shipped.law
     assert accelerator_of(H200, DEFAULT_RUNTIME, [own]).product == H200
+
+
+def test_the_dearest_accelerator_comes_first_where_that_is_asked_for() -> None:
+    rows = [(H200, 1, 0.5), (H200, 8, 9.0), (L40S, 1, 2.0), (L40S, 8, 3.0), (H200, 1, 7.0)]
+    as_row = lambda each: {"accelerator": each[0], "batchSize": each[1], "joulesPerBatch": each[2]}  # noqa: E731
+    totals = Totals(macs=1, params=1, activations=1, input_numel=1, bytes_moved=1, mac_rows=1, kernels={})
+    ask = partial(answer, rows, {}, totals, result=as_row, layers=lambda each: [{"name": each[0]}])
+    assert [(row["accelerator"], row["batchSize"]) for row in ask()["results"]] == [
+        (H200, 1), (H200, 8), (L40S, 1), (L40S, 8),
+    ]  # fmt: skip
+    dearest = ask(dearest_first=True)
+    assert [(row["accelerator"], row["batchSize"]) for row in dearest["results"]] == [
+        (L40S, 1), (L40S, 8), (H200, 1), (H200, 8),
+    ]  # fmt: skip
+    assert dearest["top_layers"] == [{"name": L40S}], "layers are of the first result"
 
 
 @pytest.mark.parametrize("wrong", [math.inf, math.nan, -1.0])

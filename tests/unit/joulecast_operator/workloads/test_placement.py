@@ -45,6 +45,90 @@ def test_the_products_that_a_pod_must_have(pod: dict[str, Any], products: tuple[
     assert placement.products(placement.kept(pod)) == products, "what the index keeps says the same"
 
 
+GPU, SHARED, SLICE = "nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-1g.10gb"
+
+
+def asking(*limits: dict[str, Any], **pod: Any) -> dict[str, Any]:
+    return {"containers": [{"resources": {"limits": each}} for each in limits], **pod}
+
+
+@pytest.mark.parametrize(
+    ("pod", "devices"),
+    [
+        ({}, {}),
+        (asking({GPU: "1", "cpu": "2"}, {GPU: 2}), {GPU: 3}),
+        (asking({GPU: "0"}), {}),
+        (asking({GPU: "one"}, {"nvidia.com/pgpu": "1"}), {}),
+        (asking({SLICE: "1"}, {SHARED: "1"}), {SLICE: 1, SHARED: 1}),
+        ({"containers": [{"resources": {"requests": {GPU: "1"}, "limits": {GPU: "1"}}}]}, {GPU: 1}),
+    ],
+)
+def test_the_devices_that_a_pod_asks_for(pod: dict[str, Any], devices: dict[str, int]) -> None:
+    assert placement.devices(pod) == devices
+    assert placement.devices(placement.kept(pod)) == devices
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason", "named"),
+    [
+        (asking({SLICE: "1"}), "MigSlice", SLICE),
+        (asking({SHARED: "1"}), "SharedAccelerator", SHARED),
+        ({"nodeSelector": {LABEL: "NVIDIA-L40S-SHARED"}}, "SharedAccelerator", "NVIDIA-L40S-SHARED"),
+        ({"nodeSelector": {LABEL: "NVIDIA-H100-MIG-1g.10gb"}}, "MigSlice", "NVIDIA-H100-MIG-1g.10gb"),
+    ],
+)
+def test_a_part_of_a_card_has_no_price_and_the_way_out_is_named(pod: dict[str, Any], reason: str, named: str) -> None:
+    for each in (pod, placement.kept(pod)):
+        found = placement.unpriced(each)
+        assert found is not None
+        assert found.reason == reason
+        assert found.message.startswith(f"the pods ask for {named}, ")
+        assert found.message.endswith("name the whole card in joulecast.dev/for-accelerator to see what it needs")
+
+
+@pytest.mark.parametrize(
+    "pod", [{}, asking({GPU: "1"}), affinity(H100_OR_H200), {"nodeSelector": {LABEL: "NVIDIA-L4"}}]
+)
+def test_a_whole_card_has_a_price(pod: dict[str, Any]) -> None:
+    assert placement.unpriced(pod) is None
+
+
+NODE = {
+    "metadata": {"name": "n1", "labels": {"pool": "gpu", "zone": "a", "memory": "80"}},
+    "status": {"allocatable": {GPU: "8"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("pod", "runs"),
+    [
+        ({}, True),
+        ({"nodeSelector": {"pool": "gpu"}}, True),
+        ({"nodeSelector": {"pool": "cpu"}}, False),
+        (asking({GPU: 1}), True),
+        (asking({SLICE: 1}), False),
+        (affinity(term(("zone", "In", ["b"])), term(("zone", "In", ["a"]))), True),
+        (affinity(term(("zone", "In", ["a"]), ("pool", "NotIn", ["gpu"]))), False),
+        (affinity(term(("zone", "Exists", []), ("old", "DoesNotExist", []), ("old", "NotIn", ["x"]))), True),
+        (affinity(term(("memory", "Gt", ["79"]), ("memory", "Lt", ["81"]))), True),
+        (affinity(term(("memory", "Gt", ["80"]))), False),
+        (affinity(term(("zone", "Gt", ["1"]))), False),
+        (affinity(term(("zone", "Odd", ["a"]))), False),
+        (affinity({}), False),
+        (affinity({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}), True),
+    ],
+)
+def test_on_which_nodes_a_pod_may_run(pod: dict[str, Any], runs: bool) -> None:
+    assert placement.may_run(pod, NODE) is runs
+    assert placement.may_run(placement.kept(pod), NODE) is runs
+
+
+def test_a_node_counts_while_its_device_plugin_restarts_and_before_it_has_run() -> None:
+    for held in ({}, {"cpu": "8"}, {GPU: "0"}):
+        assert placement.may_run(asking({GPU: 1}), NODE | {"status": {"allocatable": held}})
+    assert not placement.may_run(asking({GPU: 1}), NODE | {"status": {"allocatable": {SLICE: "7"}}})
+
+
 JSON = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),
     lambda inner: (
@@ -60,3 +144,5 @@ JSON = st.recursive(
 def test_whatever_stands_there_is_no_error(value: Any) -> None:
     for pod in ({"nodeSelector": value, "affinity": value}, affinity(value), {"affinity": {"nodeAffinity": value}}):
         assert isinstance(placement.products(pod), tuple)
+        assert placement.may_run(pod, NODE) in (True, False)
+        assert placement.unpriced(placement.kept(pod)) == placement.unpriced(pod)

@@ -1,0 +1,100 @@
+"""Find out which accelerators a workload runs on, and what says so: itself, or the nodes that may run it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from joulecast.accelerators.product_names import is_slice
+from joulecast_operator.api import bounds
+from joulecast_operator.api.annotations import FOR_ACCELERATOR, annotations_of
+from joulecast_operator.api.conditions import Waiting, Wrong
+from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.api.products import PRODUCT_LABEL, product_named
+from joulecast_operator.calibrations.nodes import is_shared_node
+from joulecast_operator.estimates.summary import energies
+from joulecast_operator.workloads import discovery, placement
+from joulecast_operator.workloads.pods import kind_of, pod_spec
+
+Source = Literal["annotation", "nodeSelector", "nodeAffinity", "resource", "nodes"]
+
+_NAMED: Final = 3  # nodes that a message names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadAccelerators:
+    """The accelerators that a workload may run on.
+
+    - ``source``: what says so: its annotation, its node selector, its required node affinity, the extended resource
+      that its containers ask for together with the nodes that have it, or the nodes alone.
+    - ``products``: their product names.
+    - ``note``: what was left out; "" for nothing.
+    """
+
+    source: Source
+    products: tuple[str, ...]
+    note: str = ""
+
+
+def accelerators_of_workload(workload: Resource, nodes: Iterable[Resource]) -> WorkloadAccelerators | Waiting | Wrong:
+    """Return the accelerators of ``workload``, or why they are not known or have no price."""
+    named = annotations_of(workload).get(FOR_ACCELERATOR, "").strip()
+    if named:
+        return WorkloadAccelerators(source="annotation", products=(product_named(named),))
+    pod = pod_spec(workload)
+    problem = placement.unpriced(pod)
+    if problem is not None:
+        return problem
+    products = discovery.products(workload)
+    if products:
+        source: Source = "nodeSelector" if placement.selected(pod) else "nodeAffinity"
+        return WorkloadAccelerators(source=source, products=products)
+    return _of_nodes(workload, [node for node in nodes if _label(node) and placement.may_run(pod, node)])
+
+
+def accelerator_facts(found: WorkloadAccelerators | Wrong, results: Sequence[Resource]) -> dict[str, Any]:
+    """Return what the status says about the accelerators of a workload. ``results``: those of its estimate."""
+    if isinstance(found, Wrong):
+        return {"message": bounds.text(found.message)}
+    facts: dict[str, Any] = {"source": found.source, "products": list(found.products[: bounds.LISTED])}
+    if len(found.products) > 1:
+        facts |= _range([row for row in results if row.get("accelerator") in found.products])
+    return facts | ({"message": found.note} if found.note else {})
+
+
+def _range(results: Sequence[Resource]) -> dict[str, str]:
+    """Return which of the results decides, the first one, and the energies of those that differ from it in the
+    accelerator alone."""
+    if not results:
+        return {}
+    first = results[0]
+    same = [each for each in results if each.get("batchSize") == first.get("batchSize")]
+    return {"decides": str(first["accelerator"]), "range": energies(same)}
+
+
+def _of_nodes(workload: Resource, eligible: Sequence[Resource]) -> WorkloadAccelerators | Waiting | Wrong:
+    """Return the products of the nodes on which the workload may run, without those that share or divide their GPUs."""
+    whole = [node for node in eligible if not is_shared_node(node) and not is_slice(_label(node))]
+    if whole:
+        note = "nodes that share or divide their GPUs are left out" if len(whole) < len(eligible) else ""
+        products = tuple(sorted({product_named(_label(node)) for node in whole}))
+        source: Source = "resource" if placement.devices(pod_spec(workload)) else "nodes"
+        return WorkloadAccelerators(source=source, products=products, note=note)
+    if eligible:
+        listed = ", ".join(sorted(str(node["metadata"]["name"]) for node in eligible)[:_NAMED])
+        return Wrong(
+            reason="SharedAccelerator",
+            message=f"all nodes that the pods may run on share or divide their GPUs ({listed}), so that the share of"
+            f" one pod is unknown: name the whole card in {FOR_ACCELERATOR} to see what it needs",
+        )
+    asked = " and ".join((*placement.devices(pod_spec(workload)), f"the label {PRODUCT_LABEL}"))
+    return Waiting(
+        reason="NoAccelerator",
+        message=f"no node that the pods of the {kind_of(workload)} may run on has {asked}: name the card in"
+        f" {FOR_ACCELERATOR} or in spec.accelerators.names, or add such a node",
+    )
+
+
+def _label(node: Resource) -> str:
+    return str(mapping(mapping(node.get("metadata")).get("labels")).get(PRODUCT_LABEL) or "")

@@ -1,0 +1,120 @@
+"""Test on which accelerators a workload runs, what says so, and which of several decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from joulecast_operator.api.conditions import Waiting, Wrong
+from joulecast_operator.api.kinds import DEPLOYMENTS, NODES
+from joulecast_operator.api.products import PRODUCT_LABEL
+from joulecast_operator.api.results import TargetAccelerators
+from joulecast_operator.estimates.accelerators import (
+    WorkloadAccelerators,
+    accelerator_facts,
+    accelerators_of_workload,
+)
+from joulecast_operator.estimates.request import ForecastRequest
+from joulecast_operator.index import slim
+from joulecast_operator.index.index import Index
+from tests.unit.joulecast_operator.estimates.test_inputs import asked
+from tests.unit.joulecast_operator.samples.workloads import row, workload
+
+GPU = "nvidia.com/gpu"
+L4, H200, A100 = "NVIDIA-L4", "NVIDIA-H200", "NVIDIA-A100-SXM4-80GB"
+
+
+def node(name: str, product: str, *, gpus: str = "8", **labels: str) -> dict[str, Any]:
+    held = {PRODUCT_LABEL: product, **{key.replace("_", "-"): value for key, value in labels.items()}}
+    metadata = {"name": name, "resourceVersion": "1", "labels": held}
+    return {"metadata": metadata, "status": {"allocatable": {GPU: gpus}}}
+
+
+NODES_OF_ALL = [node("a", L4, pool="small"), node("b", H200, pool="large"), node("c", A100, pool="large")]
+
+
+def served(*, annotations: dict[str, str] | None = None, limits: dict[str, str] | None = None, **pod: Any) -> Any:
+    found = workload("Deployment", annotations=annotations or {})
+    found["spec"]["template"]["spec"] |= pod
+    found["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": limits or {}}
+    return slim.workload(DEPLOYMENTS, found)
+
+
+def by(pod: dict[str, Any], values: list[str]) -> dict[str, Any]:
+    term = {"matchExpressions": [{"key": PRODUCT_LABEL, "operator": "In", "values": values}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    return pod | {"affinity": {"nodeAffinity": required}}
+
+
+@pytest.mark.parametrize(
+    ("given", "source", "products"),
+    [
+        ({"annotations": {"joulecast.dev/for-accelerator": "nvidia l4"}, "limits": {"nvidia.com/mig-1g.5gb": "1"}},
+         "annotation", (L4,)),
+        (by({"nodeSelector": {PRODUCT_LABEL: H200}}, [L4]), "nodeSelector", (H200,)),
+        (by({"limits": {GPU: "1"}}, [A100, L4]), "nodeAffinity", (A100, L4)),
+        ({"limits": {GPU: "1"}, "nodeSelector": {"pool": "large"}}, "resource", (A100, H200)),
+        ({"limits": {GPU: "1"}, "nodeSelector": {"pool": "small"}}, "resource", (L4,)),
+        ({"nodeSelector": {"pool": "large"}}, "nodes", (A100, H200)),
+        ({}, "nodes", (A100, H200, L4)),
+    ],
+)  # fmt: skip
+def test_what_says_it_in_its_order(given: dict[str, Any], source: str, products: tuple[str, ...]) -> None:
+    found = accelerators_of_workload(served(**given), NODES_OF_ALL)
+    assert found == WorkloadAccelerators(source=source, products=products)  # type: ignore[arg-type]
+
+
+def test_nodes_that_share_or_divide_their_cards_are_left_out_and_told() -> None:
+    parts = [node("d", "NVIDIA-T4-SHARED"), node("e", "NVIDIA-H100-MIG-1g.10gb"), node("f", "T", replicas="4")]
+    parts[2]["metadata"]["labels"] |= {"nvidia.com/gpu.replicas": "4"}
+    found = accelerators_of_workload(served(limits={GPU: "1"}), [*NODES_OF_ALL, *parts])
+    assert isinstance(found, WorkloadAccelerators)
+    assert found.products == (A100, H200, L4)
+    assert found.note == "nodes that share or divide their GPUs are left out"
+    found = accelerators_of_workload(served(limits={GPU: "1"}), parts)
+    assert isinstance(found, Wrong)
+    assert found.reason == "SharedAccelerator"
+    assert "(d, e, f)" in found.message
+
+
+def test_no_node_that_the_pods_may_run_on() -> None:
+    found = accelerators_of_workload(served(limits={GPU: "1"}, nodeSelector={"pool": "none"}), NODES_OF_ALL)
+    assert isinstance(found, Waiting)
+    assert found.reason == "NoAccelerator"
+    assert f"may run on has {GPU} and the label {PRODUCT_LABEL}" in found.message
+
+
+@pytest.mark.parametrize("resource", ["nvidia.com/mig-1g.10gb", "nvidia.com/gpu.shared"])
+def test_a_part_of_a_card_is_a_state_with_its_reason(resource: str) -> None:
+    found = accelerators_of_workload(served(limits={resource: "1"}), NODES_OF_ALL)
+    assert isinstance(found, Wrong)
+    facts = accelerator_facts(found, [])
+    assert facts["message"].startswith(f"the pods ask for {resource}")
+    assert TargetAccelerators.model_validate(facts).source is None
+
+
+def test_of_several_the_range_is_said_and_which_one_decides() -> None:
+    found = accelerators_of_workload(served(nodeSelector={"pool": "large"}), NODES_OF_ALL)
+    rows = [row(A100, joules=2.0), row(H200, joules=0.5), row(H200, joules=9.0, batch_size=64), row(L4, joules=99.0)]
+    assert isinstance(found, WorkloadAccelerators)
+    facts = accelerator_facts(found, rows)
+    assert (facts["decides"], facts["range"]) == (A100, "0.5–2 J/batch")
+    assert TargetAccelerators.model_validate(facts).products == [A100, H200]
+    assert "range" not in accelerator_facts(found, [])
+
+
+def test_a_request_is_for_what_the_target_may_run_on_dearest_first() -> None:
+    index = Index()
+    for each in NODES_OF_ALL:
+        index.put(NODES, each)
+    found = workload("Deployment")
+    found["spec"]["template"]["spec"]["nodeSelector"] = {"pool": "large"}
+    index.put(DEPLOYMENTS, found)
+    request = asked(index, targetRef={"name": "web"})
+    assert isinstance(request, ForecastRequest)
+    assert (request.accelerators, request.dearest_first) == ((A100, H200), True)
+    named = asked(index, targetRef={"name": "web"}, accelerators={"names": [L4]})
+    assert isinstance(named, ForecastRequest)
+    assert (named.accelerators, named.dearest_first) == ((L4,), False)
+    assert request.hash != named.hash
