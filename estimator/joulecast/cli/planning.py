@@ -133,7 +133,7 @@ class PlanRequest:
             profile_of = self._forward(found)
             plan = plan_passes(self._question(self.batch_sizes), profile_of)
             return plan, profile_of(self.precisions[0], None, 1)
-        asked = GenerationRequest(phase=phase.value, **self.generation.stated)
+        asked = GenerationRequest(phase=phase.value, **self.generation.stated)  # type: ignore[arg-type]
         served = Served(model=self.generation.cached(found.model), asked=asked, fetched=found.fetched)
         return plan_generation(self._question(self.generation.concurrency or (), generates=True), served), None
 

@@ -58,8 +58,8 @@ def evaluate_timed(folder: Path, laws: Mapping[str, SecondsLaw] | None = None) -
     for table, cards in tables.items():
         for system in SCORED_BY[table] if cards else ():
             scores += _scores(table, system, laws[system], cards, everyone)
-    without = (*missing, *left_out("latency tables", found.left_out), *unread(folder))
-    return ServedEvaluation(scores=tuple(scores), left_out=without)
+    missing += [*left_out("latency tables", found.left_out), *unread(folder)]
+    return ServedEvaluation(scores=tuple(scores), left_out=tuple(missing))
 
 
 def cards_of(rows: Sequence[LatencyRow]) -> tuple[tuple[CardRows, ...], Mapping[str, int]]:
