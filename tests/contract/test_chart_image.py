@@ -132,6 +132,15 @@ def test_calibrations_have_torch_and_the_same_wheel_by_the_lock() -> None:
     assert not {"kopf", "kubernetes"} & set(pins)
 
 
+def test_both_environments_are_made_alike_but_for_the_lock_and_what_is_not_compiled() -> None:
+    """Stages have no parameters, so the recipe has the same instructions twice."""
+    processes, calibrations = (
+        [re.sub(r" -x '[^']+'", "", " ".join(each)) for each in named(name)[1:]]
+        for name in ("build", "build-calibration")
+    )
+    assert processes == [each.replace("/calibration.txt", "/operator.txt") for each in calibrations]
+
+
 def test_the_jobs_command_line_finds_its_programs_in_the_calibration_stage() -> None:
     """`python3` and `joulecast` on PATH, the user of the Job's pod, the driver's parts for CUDA and NVML."""
     environment = " ".join(rest for word, rest in named("calibration") if word == "ENV").split()
