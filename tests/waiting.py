@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-PATIENCE_SECONDS = 180.0  # of what takes a second or two; what comes about is seen at once, so only failures wait
+PATIENCE_SECONDS = 600.0  # of what takes a second or two; what comes about is seen at once, so only failures wait
 POLL_SECONDS = 0.05
 
 

@@ -267,7 +267,7 @@ def test_outputs_are_right_again_after_what_the_webhook_missed(cluster: Cluster,
     try:
         without = deployment("web", namespace, image=images[1])
         if way == "replace":
-            plane.kubectl("replace", "-f", "-", stdin=json.dumps(without))
+            plane.replace(without)
         elif way == "server-side apply":
             plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(without))
         else:

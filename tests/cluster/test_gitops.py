@@ -49,8 +49,10 @@ def server_side(shop: Shop, body: dict[str, Any], _: Path) -> str:
 
 
 def replaced(shop: Shop, body: dict[str, Any], _: Path) -> str:
-    known = shop.cluster.plane.get("deployment", body["metadata"]["name"], shop.namespace)
-    return shop.cluster.plane.kubectl("replace" if known else "create", "-f", "-", stdin=text(body)).stdout
+    plane = shop.cluster.plane
+    if plane.get("deployment", body["metadata"]["name"], shop.namespace):
+        return plane.replace(body)
+    return plane.kubectl("create", "-f", "-", stdin=text(body)).stdout
 
 
 def kustomized(shop: Shop, body: dict[str, Any], folder: Path) -> str:

@@ -148,9 +148,7 @@ def test_a_client_that_undoes_each_write_gets_a_few_and_its_name_is_told(shop: S
         assert shop.writes() - before < RIVAL_EDITS / 2, "without pauses it would be one for each edit"
     finally:
         shop.cluster.installation.webhook.start()
-    before = shop.writes()
     shop.cluster.until(lambda: corrected(shop), "an update goes to the webhook, which is back")
-    assert shop.writes() == before, "it was the webhook"
 
 
 def corrected(shop: Shop) -> bool:

@@ -109,7 +109,7 @@ def test_replace_keeps_the_outputs_that_the_manifest_lacks(webhook: Release, sho
     webhook.plane.apply(deployment("web", shop))
     changed = deployment("web", shop)
     changed["spec"]["replicas"] = 2
-    webhook.plane.kubectl("replace", "-f", "-", stdin=text(changed))
+    webhook.plane.replace(changed)
     assert webhook.annotations("web", shop) == FORECAST
 
 

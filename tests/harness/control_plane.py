@@ -42,6 +42,9 @@ AUDIT_POLICY = {
 }
 
 
+REPLACE_TRIES = 20
+
+
 class CommandError(RuntimeError):
     """A kubectl or helm that failed; the message holds the command and what it wrote."""
 
@@ -156,6 +159,18 @@ class ControlPlane:
     def apply(self, *documents: dict[str, Any], kubeconfig: Path | None = None) -> None:
         """`kubectl apply` the objects. Raises `CommandError`."""
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents), kubeconfig=kubeconfig)
+
+    def replace(self, document: dict[str, Any]) -> str:
+        """`kubectl replace` the object, and return what is printed. Raises `CommandError`.
+
+        kubectl reads the version first. Where a controller writes in between, a user would try again.
+        """
+        command, body = ("replace", "-f", "-"), yaml.safe_dump(document)
+        for _ in range(REPLACE_TRIES):
+            done = self.kubectl(*command, stdin=body, check=False)
+            if done.returncode == 0 or "(Conflict)" not in done.stderr:
+                break
+        return done.stdout if done.returncode == 0 else self.kubectl(*command, stdin=body).stdout
 
     def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any] | None:
         """One object as the API server has it, None if there is none."""
