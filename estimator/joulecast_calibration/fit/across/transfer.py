@@ -117,7 +117,7 @@ def unseen(
     """
     population, draws = fitted_population(folder, sets, without)
     base = base_of(folder, sheet, *without) if tables else alone(folder, sheet, *without)
-    law, timed = population.law(base), fitted_seconds(folder, sheet, sets) if tables else None
+    law, timed = population.law(base), fitted_seconds(folder, sheet, sets, without) if tables else None
     if timed:
         joint, draws = fitted_population(folder, sets, without, seconds=True)
         law = with_times_of(law, joint.laws[timed.name])
@@ -131,14 +131,17 @@ def unseen(
     )
 
 
-def fitted_seconds(folder: Path, sheet: DataSheet, sets: Sequence[CardSet]) -> CardSet | None:
+def fitted_seconds(
+    folder: Path, sheet: DataSheet, sets: Sequence[CardSet], without: Sequence[str] = ()
+) -> CardSet | None:
     """Return the seconds of networks, else of operators, that a card's profile rests on, or None.
 
-    It has none where networks were metered on another card with its chip, which say more.
+    It has none where networks were metered on another card with its chip, which say more, nor where that chip is one of
+    the products ``without``, which no joint fit of seconds then sees.
     """
     if not sets or sheet.architecture in {each.sheet.architecture for each in sets}:
         return None
-    return next(iter(timed_of(folder, sheet)), None)
+    return next(iter(of_other_chips(timed_of(folder, sheet), without)), None)
 
 
 def seconds_of_others(folder: Path, without: Sequence[str] = ()) -> tuple[CardSet, ...]:

@@ -169,6 +169,16 @@ def test_a_card_whose_chip_was_metered_does_not_rest_on_seconds(folder: Path, me
     assert fitted_seconds(folder, sheet, [metered]) is None
 
 
+def test_a_card_that_is_left_out_does_not_rest_on_its_seconds(
+    folder: Path, sets: tuple[CardSet, ...], metered: CardSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No joint fit without the card sees them, so that its law would have none."""
+    monkeypatch.setattr("joulecast_calibration.fit.across.timed.with_seconds", lambda _: sets)
+    for found in sets:
+        assert fitted_seconds(folder, found.sheet, [metered]) is found
+        assert fitted_seconds(folder, found.sheet, [metered], [found.product]) is None
+
+
 def test_joules_of_metered_cards_hardly_move_by_seconds_of_others(
     folder: Path, population: Population, metered: CardSet
 ) -> None:
