@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.release import deployment
 from tests.cluster.test_metrics import estimate
 from tests.harness.control_plane import FIRST_SERVICE_ADDRESS, ControlPlane
 from tests.harness.environment import ROOT
@@ -131,6 +132,7 @@ def test_the_commands_of_the_runbooks_are_understood(plane: ControlPlane) -> Non
     lines = [line.removeprefix("$ kubectl ") for block in blocks for line in block.splitlines()]
     read = [words for words in map(before_a_pipe, lines) if {"get", "describe", "auth"} & set(words)]
     assert len(read) > 10
+    plane.apply(deployment("web", "default"))
     for words in read:
         plane.kubectl(*[word.replace("joulecast:", f"{NAMESPACE}:") for word in in_place(words)])
 
@@ -141,10 +143,10 @@ def before_a_pipe(line: str) -> list[str]:
 
 
 def in_place(words: list[str]) -> list[str]:
-    """Return a command with this release's namespace in place of the one that the page takes for an example."""
-    named = {"joulecast": NAMESPACE, "NAMESPACE": "default"}
+    """Return a command with this release's namespace and a Deployment in place of the examples of the page."""
+    named, things = {"joulecast": NAMESPACE, "NAMESPACE": "default"}, {"NAME": "web"}
     return [
-        named.get(word, word) if before == "-n" else word for before, word in zip(["", *words], words, strict=False)
+        (named if before == "-n" else things).get(word, word) for before, word in zip(["", *words], words, strict=False)
     ]
 
 
