@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from joulecast.errors import NotCalibratedError, WorkloadError
 from joulecast.layers import ENGINE_GRAPH, TRACED_GRAPH, ModelProfile
-from joulecast.serving.kernels import ENGINES
+from joulecast.serving.kernels import ENGINES, graph_runtime
 from joulecast.workloads import (
     DEFAULT_ACCELERATOR,
     DEFAULT_ENGINE,
@@ -70,8 +70,7 @@ def estimate(
     from joulecast.accelerators.catalogue import accelerator_named
     from joulecast.energy.pricing import price
 
-    graph_runtime = runtime if runtime and runtime not in ENGINES else DEFAULT_RUNTIME
-    priced_by = accelerator_named(accelerator, graph_runtime) if isinstance(accelerator, str) else accelerator
+    priced_by = accelerator_named(accelerator, graph_runtime(runtime)) if isinstance(accelerator, str) else accelerator
     if isinstance(source, ModelProfile):
         profiled = _as_asked(source, batch_size)
     else:

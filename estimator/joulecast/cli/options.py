@@ -12,7 +12,6 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from joulecast.cli.output import OutputFormat
-from joulecast.serving.kernels import ENGINES
 from joulecast.workloads import (
     DEFAULT_ENGINE,
     DEFAULT_INPUT_TOKENS,
@@ -113,11 +112,6 @@ TriesLimits = Annotated[
         rich_help_panel=_WORKLOAD,
     ),
 ]
-
-
-def graph_runtime(runtime: str | None) -> str:
-    """Return the runtime that an accelerator's profile has to have, which holds launch times and none of engines."""
-    return runtime if runtime and runtime not in ENGINES else DEFAULT_RUNTIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,11 @@ import typer
 from joulecast.cli.generation import GenerationOptions, PhaseChoice, asked_phase
 from joulecast.cli.language import LanguageSource, TracedSource, forward_profiles
 from joulecast.cli.models import passes
-from joulecast.cli.options import graph_runtime
 from joulecast.errors import NotCalibratedError
 from joulecast.planning.plans import Profiles, Question, plan_generation, plan_passes
 from joulecast.planning.settings import Objective, Setting
 from joulecast.planning.sweep import Served
+from joulecast.serving.kernels import graph_runtime
 from joulecast.serving.requests import GenerationRequest
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from joulecast.errors import WorkloadError
 from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.layers import ENGINE_DOMAIN, Contraction, LayerProfile
+from joulecast.workloads import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     from joulecast.blocks import LanguageModel, Norm, Storage
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 ENGINES = ("vllm", "sglang")
 """Runtimes that execute these rows."""
+
+
+def graph_runtime(runtime: str | None) -> str:
+    """Return the runtime that an accelerator's profile has to have, which holds launch times and none of engines."""
+    return runtime if runtime and runtime not in ENGINES else DEFAULT_RUNTIME
+
 
 _OF_ONNX = ("Add", "Conv", "Gather", "Gemm", "Gelu")
 """Operators of these rows that ONNX has under the same name."""

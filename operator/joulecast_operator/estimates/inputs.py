@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from joulecast.serving.kernels import ENGINES
-from joulecast.workloads import DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION, DEFAULT_RUNTIME
+from joulecast.serving.kernels import graph_runtime
+from joulecast.workloads import DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION
 from joulecast_operator.api.annotations import REFRESH, annotations_of
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
@@ -180,5 +180,5 @@ def _refresh(estimate: Resource, spec: EstimateSpec, index: Index) -> str:
 
 def _relevant(overrides: Iterable[Override], accelerators: Sequence[str], runtime: str | None) -> Iterable[Override]:
     """Return the profiles of the requested accelerators and runtime; engines have none of their own."""
-    wanted = DEFAULT_RUNTIME if runtime is None or runtime in ENGINES else runtime
+    wanted = graph_runtime(runtime)
     return (each for each in overrides if each.runtime == wanted and each.product in accelerators)

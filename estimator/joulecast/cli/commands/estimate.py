@@ -22,12 +22,12 @@ from joulecast.cli.options import (
     Precision,
     Runtime,
     Top,
-    graph_runtime,
     takes,
 )
 from joulecast.cli.output import OutputFormat, show, write_document
 from joulecast.cli.sites import SiteOptions, costs_document, lines, priced
 from joulecast.energy.engines.intervals import refuse_limit
+from joulecast.serving.kernels import graph_runtime
 from joulecast.workloads import (
     DEFAULT_ACCELERATOR,
     DEFAULT_ENGINE,
