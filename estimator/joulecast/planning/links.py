@@ -78,16 +78,18 @@ def link_named(
         raise WorkloadError(f"{text!r} is not the rate of a link: write bits a second, as 100Mbit or 1Gbit")
     if over is not None and over not in MEDIA:
         raise WorkloadError(f"unknown medium {over!r}: choose one of {', '.join(MEDIA)}, or give joules per byte")
-    medium = MEDIA[over] if over is not None else None
-    if joules_per_byte is None and medium is None:
+    if joules_per_byte is not None:
+        medium = Medium(joules_per_byte=joules_per_byte, source="given")
+    elif over is not None:
+        medium = MEDIA[over]
+    else:
         raise WorkloadError(
             f"no trusted source states what a byte costs on every link of {text}: give joules per byte, or the medium"
             f" ({', '.join(MEDIA)})"
         )
-    given = joules_per_byte is not None
     return Link(
         bytes_per_second=float(found[1]) * _PREFIX[found[2]] / _BITS,
-        joules_per_byte=joules_per_byte if joules_per_byte is not None else medium.joules_per_byte,  # type: ignore[union-attr]
+        joules_per_byte=medium.joules_per_byte,
         latency_seconds=latency_seconds,
-        source="given" if given or medium is None else medium.source,
+        source=medium.source,
     )

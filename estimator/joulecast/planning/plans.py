@@ -14,7 +14,7 @@ from joulecast.planning.candidates import Candidate, Excluded
 from joulecast.planning.choice import Plan, decide
 from joulecast.planning.settings import Objective, Setting, Unit, unit_of
 from joulecast.planning.sweep import Accelerators, Axes, Found, Served, of_passes, of_requests
-from joulecast.serving.kernels import ENGINES
+from joulecast.serving.kernels import ENGINES, graph_runtime
 from joulecast.serving.requests import DEGREES, GenerationRequest
 from joulecast.workloads import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_RUNTIME, WorkloadRequest
 
@@ -103,7 +103,7 @@ def plan(
     from joulecast.api.language_models import is_language_model, language_model
     from joulecast.layers import ModelProfile
     from joulecast.readers.named import is_named
-    from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
+    from joulecast.sources import FetchedModel, RegistryAccess, fetch
 
     question = Question(
         accelerators=accelerators,
@@ -124,7 +124,7 @@ def plan(
         opened = fetch(
             os.fspath(source),
             path=path,
-            budget=budget or FetchBudget(),
+            budget=budget,
             access=access or RegistryAccess.of_user(),
             platform=platform,
         )
@@ -178,6 +178,7 @@ def plan_passes(question: Question, profile_of: Profiles) -> Plan:
     from joulecast.layers import ENGINE_GRAPH
 
     unit = unit_of(question.objective, generates=False)
+    precision = question.precisions[0]
     known: dict[tuple[str, int], ModelProfile] = {}
 
     def remembered(precision: str, size: int) -> ModelProfile:
@@ -185,20 +186,16 @@ def plan_passes(question: Question, profile_of: Profiles) -> Plan:
             known[precision, size] = profile_of(precision, size, size)
         return known[precision, size]
 
-    sizes = tuple(question.sizes) or _open_sizes(profile_of, question.precisions[0])
-    engine = remembered(question.precisions[0], sizes[0]).graph == ENGINE_GRAPH
+    sizes = tuple(question.sizes)
+    if not sizes:
+        tried = [profile_of(precision, None, default) for default in BATCH_SIZES[:2]]
+        known |= {(precision, each.workload.batch_size): each for each in tried}
+        sizes = _open_sizes(*tried)
+    engine = remembered(precision, sizes[0]).graph == ENGINE_GRAPH
     runtime = question.runtime or (DEFAULT_ENGINE if engine else DEFAULT_RUNTIME)
     named = _Named(question, runtime)
-    axes = Axes(
-        accelerators=tuple(named.profiles),
-        runtime=runtime,
-        precisions=tuple(question.precisions),
-        sizes=sizes,
-        degrees=tuple(question.degrees) or (1,),
-        power_limits_watts=tuple(question.power_limits_watts),
-        clocks_mhz=tuple(question.clocks_mhz),
-    )
-    found = of_passes(named.settings(axes), named.profiles, remembered, question.objective)
+    settings = named.settings(sizes, (1,))
+    found = of_passes(settings, named.profiles, remembered, question.objective)
     if question.tries_limits:
         more = of_passes(_limits(found, named.profiles), named.profiles, remembered, question.objective)
         found = ([*found[0], *_binding(more[0], found[0])], [*found[1], *more[1]])
@@ -219,10 +216,10 @@ def _limits(found: Found, accelerators: Accelerators) -> list[Setting]:
     return [replace(best, power_limit_watts=share * own) for share in LIMIT_SHARES]
 
 
-def _open_sizes(profile_of: Profiles, precision: str) -> tuple[int, ...]:
-    """Return the batch sizes to try: the one that the model fixes, which no default changes, or all."""
-    one, other = (profile_of(precision, None, default).workload.batch_size for default in BATCH_SIZES[:2])
-    return (one,) if one == other else BATCH_SIZES
+def _open_sizes(one: ModelProfile, other: ModelProfile) -> tuple[int, ...]:
+    """Return the batch sizes to try: the one that the model fixes, which two defaults did not change, or all."""
+    fixed_size = one.workload.batch_size
+    return (fixed_size,) if fixed_size == other.workload.batch_size else BATCH_SIZES
 
 
 def _binding(limited: Sequence[Candidate], free: Sequence[Candidate]) -> list[Candidate]:
@@ -238,19 +235,11 @@ def plan_generation(question: Question, served: Served) -> Plan:
         raise WorkloadError("prefill writes no output tokens: plan it by request")
     runtime = question.runtime or DEFAULT_ENGINE
     named = _Named(question, runtime)
-    axes = Axes(
-        accelerators=tuple(named.profiles),
-        runtime=runtime,
-        precisions=tuple(question.precisions),
-        sizes=tuple(question.sizes) or CONCURRENCIES,
-        degrees=tuple(question.degrees) or (DEGREES if runtime in ENGINES else (1,)),
-        generates=True,
-        power_limits_watts=tuple(question.power_limits_watts),
-        clocks_mhz=tuple(question.clocks_mhz),
-    )
     if question.tries_limits:
         refuse_limit(runtime, min(named.limits))
-    found = of_requests(named.settings(axes), named.profiles, served, question.objective, unit)
+    degrees = DEGREES if runtime in ENGINES else (1,)
+    settings = named.settings(tuple(question.sizes) or CONCURRENCIES, degrees, generates=True)
+    found = of_requests(settings, named.profiles, served, question.objective, unit)
     return named.decided(found, unit)
 
 
@@ -258,20 +247,26 @@ class _Named:
     """The accelerators of a question by their product names, and those that cannot be priced at all."""
 
     def __init__(self, question: Question, runtime: str) -> None:
-        self._question = question
-        self._graph_runtime = runtime if runtime not in ENGINES else DEFAULT_RUNTIME
+        self._question, self._runtime = question, runtime
         self.profiles: dict[str, AcceleratorProfile] = {}
         self._excluded: list[Excluded] = []
-        self._runtime = runtime
-        self._today = question.today
         for asked in question.accelerators or backed():
             self._add(asked)
         if not self.profiles:
             raise _first(self._excluded)
+        self._cards = tuple(self.profiles)  # those to choose from, without today's
+        self._today = self._resolved(question.today)
+
+    def _resolved(self, today: Setting | None) -> Setting | None:
+        """Return today's setting by its accelerator's product name; None where that cannot be priced."""
+        product = None if today is None else self._add(today.accelerator)
+        if today is None or product is None:
+            return None
+        return replace(today, accelerator=product, runtime=today.runtime or self._runtime)
 
     def _add(self, asked: str | AcceleratorProfile) -> str | None:
         try:
-            found = accelerator_named(asked, self._graph_runtime) if isinstance(asked, str) else asked
+            found = accelerator_named(asked, graph_runtime(self._runtime)) if isinstance(asked, str) else asked
         except NotCalibratedError as error:
             self._excluded.append(
                 Excluded(accelerator=str(asked), why="profile", reason=error.reason, message=str(error))
@@ -282,20 +277,23 @@ class _Named:
 
     @property
     def limits(self) -> list[float]:
-        """The cards' own power limits."""
-        return [each.power_limit_watts for each in self.profiles.values()]
+        """The own power limits of the cards to choose from."""
+        return [self.profiles[card].power_limit_watts for card in self._cards]
 
-    def settings(self, axes: Axes) -> list[Setting]:
-        """Return every combination, and today's setting beside them."""
-        today, found = self._question.today, list(axes.settings())
-        if today is None:
-            return found
-        product = self._add(today.accelerator)
-        if product is None:
-            self._today = None
-            return found
-        self._today = replace(today, accelerator=product, runtime=today.runtime or self._runtime)
-        return list(dict.fromkeys([*found, self._today]))
+    def settings(self, sizes: tuple[int, ...], degrees: tuple[int, ...], *, generates: bool = False) -> list[Setting]:
+        """Return every combination, and today's setting beside them; ``degrees``: where the question names none."""
+        axes = Axes(
+            accelerators=self._cards,
+            runtime=self._runtime,
+            precisions=tuple(self._question.precisions),
+            sizes=sizes,
+            degrees=tuple(self._question.degrees) or degrees,
+            generates=generates,
+            power_limits_watts=tuple(self._question.power_limits_watts),
+            clocks_mhz=tuple(self._question.clocks_mhz),
+        )
+        found = list(axes.settings())
+        return found if self._today is None else list(dict.fromkeys([*found, self._today]))
 
     def decided(self, found: Found, unit: Unit) -> Plan:
         """Return the plan of what was found. Raises NotCalibratedError where nothing can be forecast at all."""

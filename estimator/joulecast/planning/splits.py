@@ -61,7 +61,7 @@ def split(
         source = fetch(
             os.fspath(source),
             path=path,
-            budget=budget or FetchBudget(),
+            budget=budget,
             access=access or RegistryAccess.of_user(),
             platform=platform,
         )

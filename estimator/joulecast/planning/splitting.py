@@ -113,7 +113,7 @@ def split_graph(
     Raises NotCalibratedError where a side cannot be priced, and WorkloadError for a graph without a layer.
     """
     crossing = Crossing.of(graph, half=precision in ("bf16", "fp16"))
-    places = [number + 1 for number, row in enumerate(profile.layers) if row.kind not in ("free",)]
+    places = [number + 1 for number, row in enumerate(profile.layers) if row.kind != "free"]
     if not places:
         raise WorkloadError(f"{profile.source} has no layer to cut at: give a model that computes")
     every = [0, *places]
