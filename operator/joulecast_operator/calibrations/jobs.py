@@ -22,7 +22,7 @@ from joulecast_operator.api.kinds import (
     Kind,
 )
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.api.products import PRODUCT_LABEL
+from joulecast_operator.api.products import GPU, PRODUCT_LABEL
 from joulecast_operator.calibrations.nodes import SHARING, SHARING_LABEL, Target
 
 RUN: Final = "run"
@@ -46,7 +46,7 @@ _START_SECONDS: Final = 30 * 60  # in addition to the budget: pulling some 10 GB
 _TOKEN_SECONDS: Final = 3600  # the kubelet renews it
 _USER: Final = 65532  # as the chart's processes
 _REQUESTS: Final = {"cpu": "2", "memory": "8Gi"}  # a slow host would leave gaps between kernels
-_GPU_TOLERATION: Final = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+_GPU_TOLERATION: Final = {"key": GPU, "operator": "Exists", "effect": "NoSchedule"}
 """The toleration that the admission plugin ExtendedResourceToleration, if enabled, adds to pods that request a GPU."""
 
 _WHEN: Final = {"suspend", "schedule"}
@@ -259,7 +259,7 @@ def _resources(spec: CalibrationSpec) -> Manifest:
     given = _plain(spec.resources) if spec.resources else {}
     requests, limits = given.get("requests", {}), given.get("limits", {})
     unasked = {name: amount for name, amount in _REQUESTS.items() if name not in limits}
-    return {"requests": unasked | requests, "limits": {"nvidia.com/gpu": "1"} | limits}
+    return {"requests": unasked | requests, "limits": {GPU: "1"} | limits}
 
 
 def _reporting(run: CalibrationRun) -> list[str]:

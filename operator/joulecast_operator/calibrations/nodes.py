@@ -11,17 +11,21 @@ from joulecast.accelerators.product_names import is_slice
 from joulecast_operator.api.calibrations import CalibrationSpec
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.api.products import PRODUCT_LABEL, product_named, whole_name
+from joulecast_operator.api.products import (
+    PRODUCT_LABEL,
+    SHARED_GPU,
+    SLICE_PREFIX,
+    is_shared,
+    product_named,
+    whole_name,
+)
 
 SHARING_LABEL: Final = "nvidia.com/gpu.sharing-strategy"
 SHARING: Final = ("time-slicing", "mps")
 """Values by which GPU feature discovery marks a node whose GPUs are each given to several pods at once."""
 
 _REPLICAS_LABEL: Final = "nvidia.com/gpu.replicas"
-_SHARED_RESOURCE: Final = "nvidia.com/gpu.shared"
-_SHARED: Final = "-shared"
 _MIG_COUNT: Final = re.compile(r"nvidia\.com/mig-.+\.count")
-_MIG_RESOURCE: Final = "nvidia.com/mig-"
 _NAMED: Final = 3  # nodes named in a message
 
 
@@ -82,23 +86,23 @@ def is_shared_node(node: Resource) -> bool:
 def _is_sliced(labels: Mapping[str, str], devices: Mapping[str, str]) -> bool:
     """Tell whether MIG divides the node's cards. Nodes of whole cards have the label mig.strategy too."""
     counts = [labels[name] for name in labels if _MIG_COUNT.fullmatch(name)]
-    counts += [count for name, count in devices.items() if name.startswith(_MIG_RESOURCE)]
+    counts += [count for name, count in devices.items() if name.startswith(SLICE_PREFIX)]
     return is_slice(labels.get(PRODUCT_LABEL, "")) or any(count != "0" for count in counts)
 
 
 def _is_shared(labels: Mapping[str, str], devices: Mapping[str, str]) -> bool:
     return (
-        labels.get(PRODUCT_LABEL, "").casefold().endswith(_SHARED)
+        is_shared(labels.get(PRODUCT_LABEL, ""))
         or labels.get(SHARING_LABEL) in SHARING
         or labels.get(_REPLICAS_LABEL, "1") not in ("0", "1")
-        or devices.get(_SHARED_RESOURCE, "0") != "0"
+        or devices.get(SHARED_GPU, "0") != "0"
     )
 
 
 def _no_whole_card(product: str) -> str | None:
     if is_slice(product):
         return f"is a MIG slice, whose share of the card's power is unknown: give {whole_name(product)!r}"
-    if product.casefold().endswith(_SHARED):
+    if is_shared(product):
         return f"is shared between pods: give {whole_name(product)!r} and a node that does not share its GPUs"
     return None
 

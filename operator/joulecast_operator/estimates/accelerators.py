@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from joulecast.accelerators.product_names import is_slice
 from joulecast_operator.api import bounds
-from joulecast_operator.api.annotations import FOR_ACCELERATOR, annotations_of
+from joulecast_operator.api.annotations import FOR_ACCELERATOR
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
@@ -39,14 +39,13 @@ class WorkloadAccelerators:
 
 def accelerators_of_workload(workload: Resource, nodes: Iterable[Resource]) -> WorkloadAccelerators | Waiting | Wrong:
     """Return the accelerators of ``workload``, or why they are not known or have no price."""
-    named = annotations_of(workload).get(FOR_ACCELERATOR, "").strip()
-    if named:
-        return WorkloadAccelerators(source="annotation", products=(product_named(named),))
-    pod = pod_spec(workload)
+    named, pod = discovery.named_product(workload), pod_spec(workload)
+    if named is not None:
+        return WorkloadAccelerators(source="annotation", products=(named,))
     problem = placement.unpriced(pod)
     if problem is not None:
         return problem
-    products = discovery.products(workload)
+    products = placement.products(pod)
     if products:
         source: Source = "nodeSelector" if placement.selected(pod) else "nodeAffinity"
         return WorkloadAccelerators(source=source, products=products)

@@ -133,17 +133,22 @@ def service_account(workload: Resource) -> str:
     return str(pod_spec(workload).get("serviceAccountName") or _DEFAULT_ACCOUNT)
 
 
+def named_product(workload: Resource) -> str | None:
+    """Return the accelerator that the workload's annotation names; None if it names none."""
+    named = annotations_of(workload).get(FOR_ACCELERATOR, "").strip()
+    return product_named(named) if named else None
+
+
 def products(workload: Resource) -> tuple[str, ...]:
     """Return the accelerators of the workload: that of its annotation, else those that its pods must be placed on."""
-    named = annotations_of(workload).get(FOR_ACCELERATOR, "").strip()
-    return (product_named(named),) if named else placement.products(pod_spec(workload))
+    named = named_product(workload)
+    return (named,) if named is not None else placement.products(pod_spec(workload))
 
 
 def unpriced(workload: Resource) -> Wrong | None:
     """Return why the accelerator that the workload asks for has no price; None if it has, or if an annotation names
     another one."""
-    named = annotations_of(workload).get(FOR_ACCELERATOR, "").strip()
-    return None if named else placement.unpriced(pod_spec(workload))
+    return placement.unpriced(pod_spec(workload)) if named_product(workload) is None else None
 
 
 def wants_estimate(workload: Resource) -> bool:

@@ -8,15 +8,16 @@ from typing import Any, Final
 from joulecast.accelerators.product_names import is_slice
 from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.objects import Resource, mapping, mappings
-from joulecast_operator.api.products import PRODUCT_LABEL, product_named
-
-GPU: Final = "nvidia.com/gpu"
-"""The extended resource of NVIDIA's device plugin that stands for GPUs, whole ones unless the node shares them."""
+from joulecast_operator.api.products import (
+    GPU,
+    PRODUCT_LABEL,
+    SHARED_GPU,
+    SLICE_PREFIX,
+    is_shared,
+    product_named,
+)
 
 _DEVICES: Final = "nvidia.com/"
-_SHARED_GPU: Final = "nvidia.com/gpu.shared"
-_SLICE: Final = "nvidia.com/mig-"
-_SHARED: Final = "-shared"
 _REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 _WAY_OUT: Final = "name the whole card in joulecast.dev/for-accelerator to see what it needs"
 
@@ -46,7 +47,7 @@ def devices(pod: Resource) -> dict[str, int]:
     for holder in (pod, *mappings(pod.get("containers"))):
         asked = mapping(holder.get("resources"))
         for name, amount in {**mapping(asked.get("requests")), **mapping(asked.get("limits"))}.items():
-            if name in (GPU, _SHARED_GPU) or str(name).startswith(_SLICE):
+            if name in (GPU, SHARED_GPU) or str(name).startswith(SLICE_PREFIX):
                 found[name] = found.get(name, 0) + _count(amount)
     return {name: count for name, count in found.items() if count}
 
@@ -54,20 +55,15 @@ def devices(pod: Resource) -> dict[str, int]:
 def unpriced(pod: Resource) -> Wrong | None:
     """Return why what a pod asks for has no price: slices of a card, or a card that other pods use too; else None."""
     asked, labels = devices(pod), named(pod)
-    slices = [name for name in asked if name.startswith(_SLICE)] or (labels if all(map(is_slice, labels)) else ())
+    slices = [name for name in asked if name.startswith(SLICE_PREFIX)] or (labels if all(map(is_slice, labels)) else ())
     if slices:
         head = f"the pods ask for {slices[0]}, a slice that MIG makes of a card, whose share of its power is unknown"
         return Wrong(reason="MigSlice", message=f"{head}: {_WAY_OUT}")
-    if _SHARED_GPU in asked or (labels and all(map(is_shared, labels))):
-        asked_for = _SHARED_GPU if _SHARED_GPU in asked else labels[0]
+    if SHARED_GPU in asked or (labels and all(map(is_shared, labels))):
+        asked_for = SHARED_GPU if SHARED_GPU in asked else labels[0]
         head = f"the pods ask for {asked_for}, a card that is shared between pods, so that the share of one is unknown"
         return Wrong(reason="SharedAccelerator", message=f"{head}: {_WAY_OUT}")
     return None
-
-
-def is_shared(label: str) -> bool:
-    """Tell whether the value of the label ``nvidia.com/gpu.product`` is of a card that is shared between pods."""
-    return label.casefold().endswith(_SHARED)
 
 
 def may_run(pod: Resource, node: Resource) -> bool:
