@@ -10,6 +10,7 @@ settings.register_profile("local", **PATIENT)
 settings.register_profile("ci", derandomize=True, **PATIENT)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-# a process that shares the tests with others inherits the size that readline guesses: no terminal is no limit of width
+# readline sets these to 80 columns where there is no terminal, and pytest-xdist's processes inherit them; without a
+# terminal, joulecast's tables have no limit of width, which tests expect
 for _name in ("COLUMNS", "LINES"):
     os.environ.pop(_name, None)

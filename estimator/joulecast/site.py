@@ -59,6 +59,11 @@ class Site:
         self._within("power_usage_effectiveness", 1.0, _HIGHEST_PUE)
         self._within("grams_co2e_per_kilowatt_hour", 0.0, _DIRTIEST)
 
+    @property
+    def mean_power_usage_effectiveness(self) -> float:
+        """The mean over the day."""
+        return sum(self.power_usage_effectiveness) / len(self.power_usage_effectiveness)
+
     def _within(self, name: str, low: float, high: float) -> None:
         values = getattr(self, name)
         if values is None:
@@ -161,7 +166,7 @@ def cost_at(site: Site, per: str, joules: float, watts: float) -> SiteCost:
     price, carbon = site.price_per_kilowatt_hour, site.grams_co2e_per_kilowatt_hour
     money, hourly = _charge(site, price, energy), _charge(site, price, power)
     grams, emitted = _charge(site, carbon, energy), _charge(site, carbon, power)
-    pue = sum(site.power_usage_effectiveness) / len(site.power_usage_effectiveness)
+    pue = site.mean_power_usage_effectiveness
     return SiteCost(
         site=site.name,
         per=per,

@@ -43,6 +43,7 @@ AUDIT_POLICY = {
 
 
 REPLACE_TRIES = 20
+"""How often `replace` is tried where others write the object at the same time."""
 
 
 class CommandError(RuntimeError):
@@ -163,14 +164,16 @@ class ControlPlane:
     def replace(self, document: dict[str, Any]) -> str:
         """`kubectl replace` the object, and return what is printed. Raises `CommandError`.
 
-        kubectl reads the version first. Where a controller writes in between, a user would try again.
+        kubectl reads the object's version first. If a controller writes in between, the command is tried again.
         """
-        command, body = ("replace", "-f", "-"), yaml.safe_dump(document)
-        for _ in range(REPLACE_TRIES):
-            done = self.kubectl(*command, stdin=body, check=False)
-            if done.returncode == 0 or "(Conflict)" not in done.stderr:
-                break
-        return done.stdout if done.returncode == 0 else self.kubectl(*command, stdin=body).stdout
+        body, tries = yaml.safe_dump(document), 0
+        while True:
+            try:
+                return self.kubectl("replace", "-f", "-", stdin=body).stdout
+            except CommandError as error:
+                tries += 1
+                if tries == REPLACE_TRIES or "(Conflict)" not in str(error):
+                    raise
 
     def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any] | None:
         """One object as the API server has it, None if there is none."""

@@ -78,8 +78,7 @@ def lines(site: Site | None, costs: Sequence[Priced]) -> list[RenderableType]:
         return []
     from joulecast.cli.tables.cells import line  # loads rich, which machine output does without
 
-    pue = site.power_usage_effectiveness
-    told = [f"PUE {digits(sum(pue) / len(pue))}"]
+    told = [f"PUE {digits(site.mean_power_usage_effectiveness)}"]
     if site.carbon_source:
         told.append(f"carbon by {site.carbon_source}")
     return [

@@ -142,6 +142,6 @@ def require_fit() -> None:
         import sklearn.linear_model  # noqa: F401
     except ImportError as error:
         raise JoulecastError(
-            f"fitting needs scikit-learn and what that needs: {error}: pip install 'joulecast[fit]'",
+            f"fitting needs scikit-learn, which cannot be imported ({error}): pip install 'joulecast[fit]'",
             reason="MissingDependency",
         ) from None

@@ -136,8 +136,8 @@ def fitted_seconds(
 ) -> CardSet | None:
     """Return the seconds of networks, else of operators, that a card's profile rests on, or None.
 
-    It has none where networks were metered on another card with its chip, which say more, nor where that chip is one of
-    the products ``without``, which no joint fit of seconds then sees.
+    It has none where networks were metered on another card with its chip, which say more. It has none either where a
+    product of ``without`` has its chip, because the joint fit leaves out all seconds of such cards.
     """
     if not sets or sheet.architecture in {each.sheet.architecture for each in sets}:
         return None

@@ -172,7 +172,7 @@ def test_a_card_whose_chip_was_metered_does_not_rest_on_seconds(folder: Path, me
 def test_a_card_that_is_left_out_does_not_rest_on_its_seconds(
     folder: Path, sets: tuple[CardSet, ...], metered: CardSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No joint fit without the card sees them, so that its law would have none."""
+    """The joint fit leaves them out, so it has no law of the card."""
     monkeypatch.setattr("joulecast_calibration.fit.across.timed.with_seconds", lambda _: sets)
     for found in sets:
         assert fitted_seconds(folder, found.sheet, [metered]) is found
