@@ -15,6 +15,10 @@ OWN_ROWS = "physical, on rows of both cards"
 """Ranking by forecasts of fits on other architectures of the same card."""
 NEVER_ASKED = "no forecast: always the one that is cheaper more often"
 """Ranking: what a choice without any forecast reaches at best."""
+OTHER_ARCHITECTURES = "physical, on rows of other architectures"
+"""Ranking of settings by forecasts of fits on other architectures of the same card."""
+USUAL = "no forecast: always the larger or always the smaller one"
+"""Ranking of settings: what the better of two rules reaches that look at no network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +67,31 @@ class RankingScore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettingScore:
+    """How well forecasts choose between two settings of one card, over all pairs of rows that differ in it alone.
+
+    - ``setting``: what the rows of a pair differ in.
+    - ``n``: number of pairs.
+    - ``right``: share of the pairs in which the setting with fewer joules an inference is named, from 0 to 1.
+    - ``mean_regret``: what the named one costs above the cheaper one, in percent of it; mean over pairs.
+    - ``told_apart``: share of the pairs that a plan would tell apart; None for a forecast without an interval.
+    - ``told_apart_right``: of those, the share in which the cheaper one is named; None where there are none.
+    """
+
+    set: str
+    setting: str
+    by: str
+    n: int
+    right: float
+    mean_regret: float
+    told_apart: float | None = None
+    told_apart_right: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CardsEvaluation:
-    """All scores of cards that were left out, and of rankings of cards."""
+    """All scores of cards that were left out, and of rankings of cards and of settings."""
 
     scores: tuple[CardScore, ...] = ()
     rankings: tuple[RankingScore, ...] = ()
+    settings: tuple[SettingScore, ...] = ()

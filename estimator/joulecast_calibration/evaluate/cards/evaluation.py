@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from joulecast_calibration.evaluate.cards.catalogue import CARD_SYSTEMS
 from joulecast_calibration.evaluate.cards.ranking import RankedSet, rankings
 from joulecast_calibration.evaluate.cards.scoring import LeftOutCard, card_scores
+from joulecast_calibration.evaluate.cards.settings import setting_rankings
 from joulecast_calibration.evaluate.cards.systems import CardSystem
 from joulecast_calibration.evaluate.cardscores import CARD, JOULES, OWN_ROWS, CardsEvaluation
 from joulecast_calibration.evaluate.contenders import PHYSICAL
@@ -37,26 +38,36 @@ def leave_cards_out(
 def evaluate_cards(
     folder: Path, sets: Sequence[CardSet], on_own_rows: Sequence[ScoredForecasts]
 ) -> tuple[CardsEvaluation, tuple[Unscored, ...]]:
-    """Score every set and the ranking of every two cards with rows of the same networks; also return what has none.
+    """Score every set, and rankings of cards and of settings, on rows of the same networks; also return what has none.
 
-    Nothing is scored where all sets are of one card. ``on_own_rows``: forecasts of the sets by fits on rows of the
+    No card is left out where all sets are of one card. ``on_own_rows``: forecasts of the sets by fits on rows of the
     card itself, of which those of left-out architectures are ranked too.
     """
     made = list(leave_cards_out(folder, sets)) if len({each.product for each in sets}) > 1 else []
     forecasts = [each for each in made if isinstance(each, LeftOutCard)]
+    ranked = [_ranked(each, forecasts, on_own_rows) for each in sets]
     found = CardsEvaluation(
         scores=tuple(score for each in forecasts for score in card_scores(each)),
-        rankings=tuple(rankings([_ranked(each, forecasts, on_own_rows) for each in sets])),
+        rankings=tuple(rankings(ranked)),
+        settings=tuple(setting_rankings(ranked)),
     )
     return found, tuple(each for each in made if isinstance(each, Unscored))
 
 
 def _ranked(asked: CardSet, made: Sequence[LeftOutCard], on_own_rows: Sequence[ScoredForecasts]) -> RankedSet:
-    forecasts = {f"{each.system}, {CARD}": each.forecast.values[JOULES] for each in made if each.set is asked}
+    own = [(f"{each.system}, {CARD}", each.forecast) for each in made if each.set is asked]
+    forecasts = {name: forecast.values[JOULES] for name, forecast in own}
+    widths = {name: forecast.log_half_widths[JOULES] for name, forecast in own if JOULES in forecast.log_half_widths}
     for each in on_own_rows:
         plain = (each.set, each.split, each.system, each.study) == (asked.name, ARCHITECTURE, PHYSICAL, "")
         if plain and each.rows == asked.rows:
             forecasts = {OWN_ROWS: each.joules, **forecasts}
+            widths[OWN_ROWS] = each.log_half_width
     return RankedSet(
-        name=asked.name, card=asked.product, rows=asked.rows, truth=asked.table.joules, forecasts=forecasts
+        name=asked.name,
+        card=asked.product,
+        rows=asked.rows,
+        truth=asked.table.joules,
+        forecasts=forecasts,
+        log_half_widths=widths,
     )

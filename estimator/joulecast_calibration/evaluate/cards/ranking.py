@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 
 import numpy as np
@@ -16,13 +16,17 @@ from joulecast_calibration.rows.networks import ForecastRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankedSet:
-    """Rows of one card, (size,), with measured joules and forecasts of them by the name of what made them."""
+    """Rows of one card, (size,), with measured joules and forecasts of them by the name of what made them.
+
+    - ``log_half_widths``: of the intervals, by the same names, of those forecasts that have intervals.
+    """
 
     name: str
     card: str
     rows: tuple[ForecastRow, ...]
     truth: Array
     forecasts: Mapping[str, Array]
+    log_half_widths: Mapping[str, Array] = field(default_factory=dict)
 
 
 def rankings(sets: Sequence[RankedSet]) -> Iterator[RankingScore]:

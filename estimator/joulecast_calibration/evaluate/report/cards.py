@@ -1,4 +1,4 @@
-"""Scores of cards that were left out, and of rankings of cards, as tables and targets that page and report share."""
+"""Scores of cards that were left out, and of rankings, as tables and targets that page and report share."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ RANKING = "Which card is cheaper"
 RANKING_NOTE = (
     "Pairs of rows in two sets with the same network, batch, sequence and precision, on different cards, each at its "
     "own clock. Regret is what the card that is named costs above the cheaper one: mean over pairs, and of all joules."
+)
+SETTING = "Which setting is cheaper"
+SETTING_NOTE = (
+    "Pairs of rows in one set that differ in the batch size alone, or in the locked clock alone: joules an inference. "
+    "A plan names the cheaper of two settings only where the intervals tell them apart, by 0.7 of their joint width "
+    "(ADR 0178), which was chosen on the batch sizes of energaizer_h100 and on nothing else here."
 )
 _LIMITS: Mapping[str, tuple[float, float]] = {"energaizer_h100": (8.0, 10.0), "energaizer_a100": (9.0, 11.0)}
 """Most percent of median and mean error in joules, by set."""
@@ -101,6 +107,28 @@ def ranking_listing(found: CardsEvaluation) -> Listing:
         ],
         texts=2,
     )
+
+
+def setting_listing(found: CardsEvaluation) -> Listing:
+    """List how often the cheaper setting of a card is named, and how often one that a plan tells apart."""
+    return Listing(
+        title=SETTING,
+        note=SETTING_NOTE,
+        header=("set", "differ in", "named by", "pairs", "cheaper one named", "mean regret", "told apart", "of these"),
+        rows=[
+            (
+                *(each.set, each.setting, each.by, str(each.n), f"{100 * each.right:.1f} %"),
+                f"{percent(each.mean_regret)} %",
+                *(_share(value) for value in (each.told_apart, each.told_apart_right)),
+            )
+            for each in found.settings
+        ],
+        texts=3,
+    )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def card_lines(found: CardsEvaluation) -> Sequence[tuple[str, ...]]:

@@ -102,6 +102,8 @@ def _cards(found: Evaluation) -> Iterator[str]:
         for listing in cards.card_listings(found.cards):
             yield from _listed(listing)
         yield from _listed(cards.ranking_listing(found.cards), level=2)
+    if found.cards.settings:
+        yield from _listed(cards.setting_listing(found.cards), level=2)
 
 
 def _served(found: Evaluation) -> Iterator[str]:

@@ -40,6 +40,7 @@ def as_json(found: Evaluation) -> str:
         "third_card": [rounded(asdict(entry), _DIGITS) for entry in found.third_card],
         "cards": [rounded(asdict(entry), _DIGITS) for entry in found.cards.scores],
         "rankings": [rounded(asdict(entry), _DIGITS) for entry in found.cards.rankings],
+        "settings": [rounded(asdict(entry), _DIGITS) for entry in found.cards.settings],
         "served": [rounded(asdict(entry), _DIGITS) for entry in found.served.scores],
         "timed": [rounded(asdict(entry), _DIGITS) for entry in found.timed.scores],
         "targets": [
@@ -110,6 +111,9 @@ def _others(found: Evaluation) -> Iterator[str]:
     for pair in found.cards.rankings:
         named = f"cheaper one named in {100 * pair.right:.1f} % of {pair.n} pairs, mean regret {pair.mean_regret:.1f} %"
         yield f"ranking: {pair.cards}, {pair.by}, {named}"
+    for two in found.cards.settings:
+        named = f"cheaper one named in {100 * two.right:.1f} % of {two.n} pairs, mean regret {two.mean_regret:.1f} %"
+        yield f"{two.setting}: {two.set}, {two.by}, {named}"
     if not found.measured:
         yield f"targets on {MEASURED_ROWS}: no rows"
     for name, target in _targets(found):

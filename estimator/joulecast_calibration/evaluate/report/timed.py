@@ -18,8 +18,9 @@ INTRODUCTION = (
     "(ADR 0165). `physical` is the shipped law of the data sheet, fitted on no row. `kinds` is the same with a factor "
     "for each kind of kernel, fitted without the card that is forecast, or without the family; `kinds without "
     "Winograd` runs every float32 convolution as a direct product. `joint` is the law that all cards have in common, "
-    "fitted on metered networks of other chips and on some of the other cards' rows (ADR 0169). No interval: none of "
-    "them is a forecast that is shipped."
+    "fitted on metered networks and Vidur's operators of other chips and on some of the other cards' rows (ADR 0169). "
+    "RTX 5090 and RTX PRO 6000 Max-Q have one chip: the second figure leaves both out. No interval: none of them is a "
+    "forecast that is shipped."
 )
 _PARTS = "By card, precision and layout, and family. The median signed error says to which side a group is off."
 

@@ -28,6 +28,7 @@ from joulecast_calibration.rows.latencies.tables import DLE, TIMM, LatencyRow, r
 
 NAMES: Mapping[str, str] = {"timm": "timm_latency", "dle": "nvidia_dle_latency"}
 FAMILY_OUT, CARD_OUT = "seconds, family left out", "seconds, card left out"
+CHIP_OUT = "seconds, all cards of the chip left out"
 SCORED_BY: Mapping[str, tuple[str, ...]] = {"timm": (TODAY, BY_KIND, JOINT), "dle": (TODAY, BY_KIND, DIRECT, JOINT)}
 
 
@@ -84,6 +85,9 @@ def _scores(
     name = NAMES[table]
     left = [(card, without_card(law, everyone, card)) for card in cards]
     yield from _scored(name, CARD_OUT, system, left)
+    if system != TODAY and any(of_its_chip(everyone, card) for card in cards):
+        apart = [(card, _without_chip(law, everyone, card, seconds)) for card, seconds in left]
+        yield from _scored(name, CHIP_OUT, system, apart)
     if table == "timm" and system not in (TODAY, JOINT):
         yield from _scored(name, FAMILY_OUT, system, [(card, without_family(law, cards, card)) for card in cards])
 
@@ -94,6 +98,18 @@ def without_card(law: SecondsLaw, cards: Sequence[CardRows], card: CardRows) -> 
     others = (other for other in cards if other.sheet is not card.sheet)
     seen = [(other, np.ones(other.timed.table.size, dtype=bool)) for other in others]
     return law.fit(seen, card.sheet)(card, everything)
+
+
+def of_its_chip(cards: Sequence[CardRows], card: CardRows) -> tuple[CardRows, ...]:
+    """Return the other products among ``cards`` that have the chip of ``card``."""
+    chip = card.sheet.architecture
+    return tuple(each for each in cards if each.sheet is not card.sheet and each.sheet.architecture == chip)
+
+
+def _without_chip(law: SecondsLaw, cards: Sequence[CardRows], card: CardRows, without: Array) -> Array:
+    """Forecast all rows of ``card`` by a fit on cards of other chips; ``without``: the forecast without the card."""
+    alike = {each.sheet.key for each in of_its_chip(cards, card)}
+    return without_card(law, [each for each in cards if each.sheet.key not in alike], card) if alike else without
 
 
 def without_family(law: SecondsLaw, cards: Sequence[CardRows], card: CardRows) -> Array:

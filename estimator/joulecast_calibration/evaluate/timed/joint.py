@@ -15,6 +15,7 @@ from joulecast.energy.profile import Host, Law
 from joulecast_calibration.evaluate.timed.laws import CardRows, Forecast
 from joulecast_calibration.evaluate.timed.pricing import fastest
 from joulecast_calibration.fit.across.hosts import decoding_draws, draw_of, pace_of
+from joulecast_calibration.fit.across.operators import operator_sets
 from joulecast_calibration.fit.across.population import Population, donor_of, fit_population
 from joulecast_calibration.fit.across.sets import CardSet, published_sets
 from joulecast_calibration.fit.across.timed import FOLDERS, of_other_chips, timed_sets_of
@@ -22,9 +23,9 @@ from joulecast_calibration.fit.across.transfer import alone
 from joulecast_calibration.rows.latencies.tables import LatencyRow
 
 JOINT = "joint"
-"""The law fitted on metered networks of cards with other chips and on some of the rows that are seen (ADR 0169)."""
+"""The law fitted on metered networks and operators of other chips, and on some of the rows seen (ADR 0169)."""
 _METERED = 60
-"""Networks of each metered card: seven fits are made for the scores, and more rows move them little."""
+"""Networks of each metered card: a fit is made for each card and chip, and more rows move the scores little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +36,9 @@ class JointLaw:
 
     def fit(self, seen: Sequence[tuple[CardRows, Flags]], sheet: DataSheet) -> Forecast:
         """Fit the rows that are seen, to forecast rows of the card ``sheet`` with what their table adds to all rows."""
-        product, timed = sheet.labels[0], timed_sets_of(list(_rows(seen)))
+        product = sheet.labels[0]
         metered = of_other_chips(published_sets(self.folder), [product])
+        timed = (*timed_sets_of(list(_rows(seen))), *of_other_chips(operator_sets(self.folder), [product]))
         sets = (*(each.thinned(_METERED) for each in metered), *timed)
         population = fit_population([donor_of(self.folder, each, product) for each in sets])
         own = next((each.name for each in timed if each.sheet is sheet), "")

@@ -171,6 +171,13 @@ def test_rankings_are_of_all_pairs_of_the_same_network(found: CardsEvaluation) -
     assert f"{PHYSICAL}, card left out" in {each.by for each in found.rankings}
 
 
+def test_settings_are_ranked_within_each_set(found: CardsEvaluation) -> None:
+    assert {each.set for each in found.settings} == {"a_set", "b_set"}
+    own = [each for each in found.settings if each.by == f"{PHYSICAL}, card left out"]
+    assert {each.setting for each in own} == {"batch size", "clock"}
+    assert all(each.told_apart is not None for each in own)
+
+
 def line(found: CardsEvaluation, system: str) -> CardScore:
     return next(e for e in found.scores if (e.set, e.system, e.quantity, e.part) == ("b_set", system, "joules", ALL))
 

@@ -6,9 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from joulecast_calibration.evaluate.cardscores import CardScore, CardsEvaluation, RankingScore
+from joulecast_calibration.evaluate.cardscores import CardScore, CardsEvaluation, RankingScore, SettingScore
 from joulecast_calibration.evaluate.contenders import PHYSICAL
-from joulecast_calibration.evaluate.report.cards import card_lines, card_listings, card_targets, ranking_listing
+from joulecast_calibration.evaluate.report.cards import (
+    card_lines,
+    card_listings,
+    card_targets,
+    ranking_listing,
+    setting_listing,
+)
 from joulecast_calibration.evaluate.report.targets import AccuracyTarget
 
 OWN = CardScore(
@@ -67,6 +73,16 @@ def test_rankings_say_share_and_regret() -> None:
     )
     (row,) = ranking_listing(CardsEvaluation(rankings=(pair,))).rows
     assert row == ("one, other", "law", "8", "87.5 %", "1.2 %", "0.5 %", "0.0625")
+
+
+def test_rankings_of_settings_say_how_many_pairs_are_told_apart() -> None:
+    told = SettingScore(
+        set="one", setting="clock", by="law", n=8, right=0.75, mean_regret=1.25, told_apart=0.5, told_apart_right=1.0
+    )
+    plain = replace(told, by="rule", told_apart=None, told_apart_right=None)
+    first, second = setting_listing(CardsEvaluation(settings=(told, plain))).rows
+    assert first == ("one", "clock", "law", "8", "75.0 %", "1.2 %", "50.0 %", "100.0 %")
+    assert second[-2:] == ("–", "–")
 
 
 @pytest.mark.parametrize("figure", ["median_ape", "mean_ape"])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from joulecast_calibration.evaluate.timed.evaluation import cards_of, without_card
+from joulecast_calibration.evaluate.timed.evaluation import cards_of, of_its_chip, without_card
 from joulecast_calibration.evaluate.timed.joint import JointLaw
 from joulecast_calibration.evaluate.timed.laws import CardRows
 from tests.unit.energy import data
@@ -40,3 +40,11 @@ def test_rows_of_other_cards_move_the_forecast(law: JointLaw, cards: tuple[CardR
     slower = tuple(replace(row, seconds=3 * row.seconds) for row in other.timed.rows)
     moved = CardRows(sheet=other.sheet, timed=replace(other.timed, rows=slower), families=other.families)
     assert (without_card(law, (asked, moved), asked) > without_card(law, cards, asked)).mean() > 0.9
+
+
+def test_cards_of_one_chip_are_found_by_their_data_sheets() -> None:
+    rows = [row for card in ("RTX-5090", "RTX-3090", "RTX-PRO-6000-Blackwell-Max-Q") for row in rows_of(card, 4)]
+    found = {card.sheet.key: card for card in cards_of(rows)[0]}
+    alike = of_its_chip(tuple(found.values()), found["RTX-5090"])
+    assert [card.sheet.key for card in alike] == ["RTX-PRO-6000-Blackwell-Max-Q"]
+    assert not of_its_chip(tuple(found.values()), found["RTX-3090"])
