@@ -91,7 +91,8 @@ def fitting_row(data: str | None) -> str:
             subprocess.Popen([sys.executable, "-m", "joulecast", *command], stdout=subprocess.DEVNULL)
             for command in commands(Path(data), Path(scratch))
         ]
-        if any([each.wait() for each in started]):  # a list: all are waited for
+        ended = [each.wait() for each in started]
+        if any(ended):
             raise RuntimeError("a command failed: its message stands above")
     minutes, spent = (time.perf_counter() - start) / 60, (_children_seconds() - before) / 60
     measured = f"{minutes:.1f} min, {spent:.1f} min of processor time"
