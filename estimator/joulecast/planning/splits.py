@@ -124,6 +124,7 @@ def split_document(found: Split, *, source: str) -> Document:
         },
         "by_joules": cut_row(found.by_joules),
         "by_latency": cut_row(found.by_latency),
+        "rivals": [cut_row(each) for each in found.rivals],
         "cuts": [cut_row(each) for each in found.cuts],
         "left_out": found.left_out,
         "reasons": list(found.reasons),

@@ -6,6 +6,7 @@ once, however many layers read it. Weights lie on both sides already, and the re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from joulecast.counting import totals
 from joulecast.energy.pricing import price
 from joulecast.errors import WorkloadError
 from joulecast.graph import FLOATING_DTYPES, ITEMSIZE_BYTES, STORED
+from joulecast.planning.comparison import SAME_CARD
 from joulecast.planning.links import Link
 from joulecast.units import Joules, Seconds
 
@@ -36,6 +38,11 @@ class Side:
     joules_lower: Joules
     joules_upper: Joules
     seconds: Seconds
+
+    @property
+    def half_width(self) -> Joules:
+        """Half of the interval."""
+        return Joules((self.joules_upper - self.joules_lower) / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,30 @@ class Split:
     def by_latency(self) -> Cut:
         """The cut of the least time; of several, the first."""
         return min(self.cuts, key=lambda cut: cut.seconds)
+
+    @property
+    def rivals(self) -> tuple[Cut, ...]:
+        """The model whole on either machine, where the intervals do not tell it from the cut of the fewest joules."""
+        best, ends = self.by_joules, (self.cuts[0], self.cuts[-1])
+        return tuple(end for end in ends if end is not best and not told_apart(best, end))
+
+
+def told_apart(one: Cut, other: Cut) -> bool:
+    """Decide whether the intervals tell which of two cuts costs less.
+
+    Errors of two machines are independent; of the errors of two parts on one machine a share stays (ADR 0178).
+    """
+    return abs(one.joules - other.joules) > math.hypot(
+        _between(one.first, other.first), _between(one.second, other.second)
+    )
+
+
+def _between(one: Side, other: Side) -> float:
+    """Return the half-width of the difference of two parts on one machine; none of the same part."""
+    if one == other:
+        return 0.0
+    apart = math.hypot(one.half_width, other.half_width)
+    return SAME_CARD * apart if one.layers and other.layers else apart
 
 
 def split_graph(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ import joulecast
 from joulecast.errors import WorkloadError
 from joulecast.graph import ModelGraph, Node, Tensor
 from joulecast.planning import splitting
+from joulecast.planning.comparison import SAME_CARD
 from joulecast.planning.links import MEDIA, Link, link_named
 from joulecast.planning.splitting import Crossing
+from joulecast.units import Joules, Seconds
 from tests import small_models
 from tests.unit.api.test_documents import validate
 
@@ -102,6 +106,44 @@ def test_the_link_decides(model: Path) -> None:
     assert free.by_joules.joules == min(each.joules for each in free.cuts)
     assert free.by_latency.seconds == min(each.seconds for each in free.cuts)
     validate(joulecast.split_document(found, source="model.onnx"))
+
+
+def side(joules: float, half: float, layers: int = 1) -> splitting.Side:
+    return splitting.Side(
+        layers=layers,
+        joules=Joules(joules),
+        joules_lower=Joules(joules - half),
+        joules_upper=Joules(joules + half),
+        seconds=Seconds(0.0),
+    )
+
+
+NOTHING = side(0.0, 0.0, layers=0)
+
+
+def cut(first: splitting.Side, second: splitting.Side, sent: float = 0.0) -> splitting.Cut:
+    return splitting.Cut(
+        after="a", first=first, second=second, tensors=0, link_bytes=0, link_joules=Joules(sent),
+        link_seconds=Seconds(0.0),
+    )  # fmt: skip
+
+
+def test_errors_of_two_machines_are_independent_and_a_share_of_those_on_one_stays() -> None:
+    whole, best = cut(side(10.0, 2.0), NOTHING), cut(side(4.0, 1.0), side(3.0, 1.0))
+    width = math.hypot(SAME_CARD * math.hypot(2.0, 1.0), 1.0)
+    assert splitting.told_apart(best, whole)
+    assert not splitting.told_apart(replace(best, link_joules=Joules(3.0 - 0.9 * width)), whole)
+    same = cut(side(4.0, 1.0), side(3.0, 1.0), sent=0.1)
+    assert splitting.told_apart(best, same)  # the link alone differs, which has no interval
+
+
+def test_a_cut_that_the_intervals_do_not_tell_from_one_machine_says_so(model: Path) -> None:
+    alike = joulecast.split(model, (CARDS[0], CARDS[0]), Link(bytes_per_second=1e12, joules_per_byte=0.0), batch_size=4)
+    ends = {cut.after for cut in (alike.cuts[0], alike.cuts[-1]) if cut is not alike.by_joules}
+    assert {each.after for each in alike.rivals} == ends
+    dear = joulecast.split(model, CARDS, Link(bytes_per_second=1e3, joules_per_byte=1.0), batch_size=4)
+    assert dear.rivals == ()
+    validate(joulecast.split_document(alike, source="model.onnx"))
 
 
 def test_of_many_cuts_those_that_send_more_than_their_neighbours_are_left_out(

@@ -29,6 +29,9 @@ def split_tables(found: Split, source: str, *, top: int) -> list[RenderableType]
     )
     shown: list[RenderableType] = [asked, _cuts(found, top)]
     shown.append(line(f"fewest joules: {_where(found.by_joules, found)}", style="bold"))
+    if found.rivals:
+        whole = " and ".join(_machine(each, found) for each in found.rivals)
+        shown.append(line(f"  the intervals do not tell its joules from those of all on {whole}"))
     shown.append(line(f"least time: {_where(found.by_latency, found)}", style="bold"))
     if found.left_out:
         what = f"{found.left_out} cuts that put more on the link than those beside them were not priced"
@@ -62,10 +65,15 @@ def _cuts(found: Split, top: int) -> Table:
 
 def _name(cut: Cut, found: Split) -> str:
     if not cut.first.layers:
-        return f"nothing: all on {found.between[1]}"
+        return f"nothing: all on {_machine(cut, found)}"
     if not cut.second.layers:
-        return f"all: all on {found.between[0]}"
+        return f"all: all on {_machine(cut, found)}"
     return str(cut.after)
+
+
+def _machine(cut: Cut, found: Split) -> str:
+    """Return the machine on which all layers run."""
+    return found.between[0] if cut.first.layers else found.between[1]
 
 
 def _where(cut: Cut, found: Split) -> str:
