@@ -32,7 +32,8 @@ Slices = Annotated[
     list[str] | None,
     typer.Option(
         "--slice", metavar="NAME", show_default="the first run, then the rest", rich_help_panel=_PLAN,
-        help="Any of llm, networks, cudagraph, additivity, layers, repeats, crosscheck, bf16, compile, hot, smoke.",
+        help="Any of smoke, llm, networks, cudagraph, layers, repeats, additivity, crosscheck, serving, bf16, compile,"
+        " hot.",
     ),
 ]  # fmt: skip
 Precision = Annotated[

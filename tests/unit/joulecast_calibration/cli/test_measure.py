@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from joulecast_calibration.cli.measurement import RichReporter
+from joulecast_calibration.measure.plan.configuration import SLICES
 from joulecast_calibration.measure.report.text import clock
 from joulecast_calibration.measure.run.progress import PlainReporter
 from tests.contract.command_line import CommandLine
@@ -31,6 +32,11 @@ def test_a_plan_is_printed_without_a_gpu(joulecast: CommandLine) -> None:
     done = joulecast("measure", "--dry-run", "--budget", "10m")
     assert done.code == 0, done.err
     assert "rows are left for later runs" in done.out
+
+
+def test_the_help_names_every_slice(joulecast: CommandLine) -> None:
+    shown = " ".join(joulecast("measure", "--help").out.replace("│", " ").split())
+    assert f"Any of {', '.join(name for name in SLICES if name != 'constants')}." in shown
 
 
 @pytest.mark.parametrize(
