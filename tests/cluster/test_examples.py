@@ -52,6 +52,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         found = stack.enter_context(controlled(folder, insecure_registries=hosts, flags=flags))
         files = {f"models/{name}": content for name, content in checkpoints.model_folder().items()}
         found.push_files(files, "models/chat", "135m")
+        found.push("models/classifier")
         found.plane.create_namespace("joulecast")
         found.plane.apply(*documents(found, "node"))
         yield found
@@ -103,6 +104,18 @@ def test_a_model_of_a_hub_is_forecast_by_request_and_by_prefill(cluster: Cluster
 def test_a_model_in_an_image_is_forecast(cluster: Cluster, namespace: str) -> None:
     applied(cluster, "language-model-image", namespace)
     assert result(cluster, "chat-image", namespace)["joulesPerRequest"] > 0
+
+
+def test_a_card_under_a_cap_is_forecast_so_and_the_result_says_it(cluster: Cluster, namespace: str) -> None:
+    applied(cluster, "estimate-capped", namespace)
+    row = result(cluster, "classifier-capped", namespace)
+    assert (row["powerLimitWatts"], row["averagePowerWatts"] <= 200) == (200, True)
+    assert cluster.status("classifier-capped", namespace)["summary"]["load"] == "batch of 32, at 200 W"
+    beyond = [{"op": "replace", "path": "/spec/workload/powerLimitWatts", "value": 5000}]
+    asked = ("iee", "classifier-capped", "-n", namespace, "--type=json")
+    cluster.plane.kubectl("patch", *asked, "-p", json.dumps(beyond))
+    told = cluster.until_reason("classifier-capped", namespace, "PowerLimitOutOfRange")
+    assert "give one above 0 and up to that" in told["message"]
 
 
 def test_a_model_in_a_bucket_is_forecast(cluster: Cluster, namespace: str) -> None:

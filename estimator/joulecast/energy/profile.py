@@ -29,6 +29,8 @@ SCHEMA_VERSION = 3
 # likely, so that no card to come is refused. ADR 0145 says why they are what they are.
 POWER_LIMIT_WATTS = Within(1, 100_000, "W")
 """From a module of a few watts to four times the 23 kW of the largest accelerator sold (Cerebras CS-3)."""
+BOOST_CLOCK_MHZ = Within(1, 10_000, "MHz")
+"""No processor reaches 10 GHz."""
 PRODUCT = Text(63, pattern="[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 """What Kubernetes takes as the value of a label."""
 
@@ -38,8 +40,7 @@ _FlopsPerSecond = Annotated[float, Within(1e8, 1e18, "FLOP/s")]
 """From a microcontroller to a hundred times the fastest card of the data sheets, 2.5e15."""
 _BytesPerSecond = Annotated[float, Within(1e6, 1e17, "B/s")]
 """From a serial flash to five times the 21 PB/s of on-wafer SRAM (Cerebras WSE-3)."""
-_Megahertz = Annotated[float, Within(1, 10_000, "MHz")]
-"""No processor reaches 10 GHz."""
+_Megahertz = Annotated[float, BOOST_CLOCK_MHZ]
 _Multiprocessors = Annotated[float, Within(1, 1e6)]
 """To the 900,000 cores of a Cerebras WSE-3."""
 _Watts = Annotated[float, Within(0, POWER_LIMIT_WATTS.high, "W")]

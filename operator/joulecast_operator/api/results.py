@@ -9,7 +9,7 @@ from pydantic import Field
 from joulecast.energy.model import Origin
 from joulecast_operator.api.bounds import LISTED
 from joulecast_operator.api.parts import Accelerator, Part, StatusName, StatusText
-from joulecast_operator.api.workload import CachePrecision, Phase
+from joulecast_operator.api.workload import CLOCK_FIELD, CachePrecision, Phase
 
 
 class Result(Part):
@@ -40,6 +40,12 @@ class Result(Part):
         None, description="Number format in which keys and values are cached, as asked for; default as the files say."
     )
     parallel: int | None = Field(None, description="Accelerators that share the model. Joules are those of all.")
+    power_limit_watts: int | None = Field(
+        None, description="The power limit of each accelerator that was asked for, in watts."
+    )
+    clock_mhz: int | None = Field(
+        None, alias=CLOCK_FIELD, description="The locked clock of each accelerator that was asked for, in MHz."
+    )
     joules_per_request: float | None = Field(None, description="Energy of one request, in joules.")
     joules_per_request_lower: float | None = Field(
         None, description="Lower end of the interval of joulesPerRequest, in joules."

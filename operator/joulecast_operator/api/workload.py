@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
+from joulecast.energy.profile import BOOST_CLOCK_MHZ, POWER_LIMIT_WATTS
 from joulecast.serving.requests import LONGEST_TOKENS, MOST_REQUESTS
 from joulecast.workloads import DEFAULT_INPUT_TOKENS
 from joulecast_operator.api.parts import SET, Part, rules
@@ -39,6 +40,11 @@ Precision = Literal["default", "fp32", "tf32", "bf16", "fp16"]
 CachePrecision = Literal["default", "bf16", "fp16", "fp8"]
 Phase = Literal["forward", "prefill", "decode", "request"]
 TensorParallel = Literal[1, 2, 4, 8]
+PowerLimit = Annotated[int, Field(ge=int(POWER_LIMIT_WATTS.low), le=int(POWER_LIMIT_WATTS.high))]
+Clock = Annotated[int, Field(ge=int(BOOST_CLOCK_MHZ.low), le=int(BOOST_CLOCK_MHZ.high))]
+
+CLOCK_FIELD: Final = "clockMHz"
+"""The name of a clock in resources; the camel case of ``clock_mhz`` would hide the unit."""
 
 _RATE_RULE: Final = (
     "type(self) == int || (quantity(self).isGreaterThan(quantity('0')) &&"
@@ -157,4 +163,14 @@ class WorkloadSpec(Part):
         None,
         description="Accelerators that share a language model. When left out: as many as the target's command says,"
         " else 1.",
+    )
+    power_limit_watts: PowerLimit | None = Field(
+        None,
+        description="A power limit that is set on each accelerator, in watts, below its own; none when left out. An"
+        " inference engine under a power limit cannot be forecast: give clockMHz.",
+    )
+    clock_mhz: Clock | None = Field(
+        None,
+        alias=CLOCK_FIELD,
+        description="A clock to which the multiprocessors of each accelerator are locked, in MHz; none when left out.",
     )

@@ -243,6 +243,8 @@ class Forecaster:
             "architecture": request.architecture,
             "precision": request.precision,
             "cache_precision": request.cache_precision,
+            "power_limit_watts": request.power_limit_watts,
+            "clock_mhz": request.clock_mhz,
             "runtime": request.runtime,
             "accelerators": list(request.accelerators),
             "dearest_first": request.dearest_first,

@@ -67,6 +67,8 @@ def request_of(
         generation=generation_of(spec.workload, model),
         precision=(model.precision or precision) if precision == DEFAULT_PRECISION else precision,
         cache_precision=spec.workload.cache_precision or model.cache_precision or DEFAULT_PRECISION,
+        power_limit_watts=spec.workload.power_limit_watts,
+        clock_mhz=spec.workload.clock_mhz,
         runtime=runtime,
         understood=model.understood,
         accelerators=accelerators,

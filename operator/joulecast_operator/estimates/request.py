@@ -28,6 +28,7 @@ class ForecastRequest:
       given; None stands for the phase that the model suggests.
     - ``precision``, ``runtime``: how the model is executed; None for the runtime that suits the model.
     - ``cache_precision``: of a language model's cached keys and values.
+    - ``power_limit_watts``, ``clock_mhz``: caps that are set on each accelerator; None for none.
     - ``understood``: what the status says about the target's container that serves the model; None if none does.
     - ``accelerators``: product names.
     - ``dearest_first``: whether the results of the accelerator that needs most energy come first.
@@ -52,6 +53,8 @@ class ForecastRequest:
     generation: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "default"
     cache_precision: str = "default"
+    power_limit_watts: int | None = None
+    clock_mhz: int | None = None
     runtime: str | None = None
     understood: Mapping[str, Any] | None = None
     accelerators: tuple[str, ...]
@@ -87,6 +90,7 @@ class ForecastRequest:
             self.architecture,
             list(self.accelerators),
             *(("dearest first",) if self.dearest_first else ()),
+            *((["caps", self.power_limit_watts, self.clock_mhz],) if self.power_limit_watts or self.clock_mhz else ()),
             overrides,
             READER_VERSION,
         ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from joulecast_operator.api.annotations import significant
+from joulecast_operator.workloads.dimensions import caps
 
 _ENERGY: Final = {
     "forward": ("joulesPerBatch", "J/batch"),
@@ -25,7 +26,7 @@ def summary_of(row: Mapping[str, Any], model: str) -> dict[str, str]:
     found = {
         "model": model,
         "accelerator": str(row["accelerator"]),
-        "load": _load(row),
+        "load": ", at ".join(filter(None, (_load(row), caps(row)))),
         "joules": f"{significant(row[field])} {unit}",
         "interval": f"{lower}–{upper} J",
         "coverage": f"{percent:g} %",

@@ -8,6 +8,7 @@ from typing import Any, Final
 from joulecast_operator.api.annotations import ESTIMATE, PREFIX, WRITTEN_LABEL, annotations_of
 from joulecast_operator.api.kinds import DEPLOYMENTS, MANAGED_BY_LABEL, Kind
 from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.api.workload import CLOCK_FIELD
 from joulecast_operator.index.stores import Link
 from joulecast_operator.workloads import discovery, placement, pods
 from joulecast_operator.workloads.containers import reference
@@ -35,15 +36,17 @@ _NOISE: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _ADMISSION_SPEC: Final = ("targetRef", "runtime", "accelerators")
 _ADMISSION_WORKLOAD: Final = (
     "batchSizes", "precision", "phase", "concurrency", "inputTokens", "outputTokens", "tensorParallel",
+    "powerLimitWatts", CLOCK_FIELD,
 )  # fmt: skip
 _ADMISSION_STATUS: Final = ("observedGeneration", "image", "modelDigest", "estimatedAt")
 _ADMISSION_UNDERSTOOD: Final = ("engine",)
 _ADMISSION_SUMMARY: Final = ("accelerator", "batchSize")
 _ADMISSION_RESULT: Final = (
     "accelerator", "runtime", "precision", "batchSize", "phase", "concurrency", "inputTokens", "outputTokens",
-    "cachedTokens", "parallel", "joulesPerBatch", "joulesPerBatchLower", "joulesPerBatchUpper", "joulesPerRequest",
-    "joulesPerRequestLower", "joulesPerRequestUpper", "joulesPerInputToken", "joulesPerOutputToken",
-    "joulesPerOutputTokenLower", "joulesPerOutputTokenUpper", "averagePowerWatts", "coverage", "origin",
+    "cachedTokens", "parallel", "powerLimitWatts", CLOCK_FIELD, "joulesPerBatch", "joulesPerBatchLower",
+    "joulesPerBatchUpper", "joulesPerRequest", "joulesPerRequestLower", "joulesPerRequestUpper", "joulesPerInputToken",
+    "joulesPerOutputToken", "joulesPerOutputTokenLower", "joulesPerOutputTokenUpper", "averagePowerWatts", "coverage",
+    "origin",
 )  # fmt: skip
 _ADMISSION_CONDITION: Final = ("type", "status", "reason", "message", "observedGeneration")
 

@@ -15,9 +15,10 @@ from joulecast.api.generation_documents import generation_row
 from joulecast.api.language_models import FORMATS, in_cache_precision, in_precision, language_model
 from joulecast.api.language_profiles import price_forward, profile_language_model
 from joulecast.blocks import LanguageModel
+from joulecast.energy.engines.intervals import refuse_limit
 from joulecast.energy.model import EnergyEstimate
 from joulecast.energy.profile import AcceleratorProfile
-from joulecast.errors import WorkloadError
+from joulecast.errors import NotCalibratedError, WorkloadError
 from joulecast.serving.kernels import ENGINES
 from joulecast.serving.requests import GenerationRequest
 from joulecast.sources import FetchedModel
@@ -25,6 +26,7 @@ from joulecast.sources.facts.json_files import parsed_object
 from joulecast.sources.facts.model_facts import FORMAT, ModelFacts
 from joulecast.workloads import DEFAULT_ENGINE, DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION, DEFAULT_RUNTIME
 from joulecast_operator.api import bounds
+from joulecast_operator.api.workload import CLOCK_FIELD
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.priced import (
     accelerator_of,
@@ -32,6 +34,7 @@ from joulecast_operator.workers.priced import (
     batch_layers,
     batch_result,
     camel,
+    caps_of,
     finite,
     finite_batch,
     priced_by_product,
@@ -113,14 +116,20 @@ def _passes(header: Header, fetched: FetchedModel, model: LanguageModel) -> Head
     ]
 
     def price(product: str) -> list[EnergyEstimate]:
-        accelerator = _accelerator(header, product)
-        asked = {"precision": header["precision"], "runtime": _engine(header), "cards": cards}
+        accelerator, engine = _accelerator(header, product), _engine(header)
+        _refuse_limit(header, engine)
+        asked = {"precision": header["precision"], "runtime": engine, "cards": cards, "clock_mhz": header["clock_mhz"]}
         return [finite_batch(price_forward(each, accelerator, **asked)) for each in profiles]
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
-    dearest = header.get("dearest_first", False)
     return answer(
-        estimates, unavailable, profiles[0].totals, result=_pass_result, layers=batch_layers, dearest_first=dearest
+        estimates,
+        unavailable,
+        profiles[0].totals,
+        result=_pass_result,
+        layers=batch_layers,
+        caps=caps_of(header),
+        dearest_first=header.get("dearest_first", False),
     )
 
 
@@ -146,8 +155,15 @@ def _generations(header: Header, fetched: FetchedModel, model: LanguageModel) ->
     asked = _request(header)
 
     def price(product: str) -> Sequence[GenerationEstimate]:
+        engine = _engine(header)
+        _refuse_limit(header, engine)
         found = forecast_generation(
-            model, _accelerator(header, product), asked, precision=header["precision"], runtime=_engine(header)
+            model,
+            _accelerator(header, product),
+            asked,
+            precision=header["precision"],
+            runtime=engine,
+            clock_mhz=header["clock_mhz"],
         )
         figures = {name: getattr(found, name) for name in _INTERVALS[asked.phase]}
         finite({name: figure.upper for name, figure in figures.items()}, found.accelerator)
@@ -155,8 +171,15 @@ def _generations(header: Header, fetched: FetchedModel, model: LanguageModel) ->
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
     first = profile_language_model(fetched, model, batch_size=1, tokens=asked.new_tokens)
-    result, dearest = partial(_result, header), header.get("dearest_first", False)
-    return answer(estimates, unavailable, first.totals, result=result, layers=_top_layers, dearest_first=dearest)
+    return answer(
+        estimates,
+        unavailable,
+        first.totals,
+        result=partial(_result, header),
+        layers=_top_layers,
+        caps=caps_of(header),
+        dearest_first=header.get("dearest_first", False),
+    )
 
 
 def _request(header: Header) -> GenerationRequest:
@@ -195,6 +218,15 @@ def _engine(header: Header) -> str:
             f" give one of {', '.join(ENGINES)}"
         )
     return str(engine)
+
+
+def _refuse_limit(header: Header, engine: str) -> None:
+    """Raise NotCalibratedError for a power limit, with the field of the spec to give instead."""
+    try:
+        refuse_limit(engine, header["power_limit_watts"])
+    except NotCalibratedError as error:
+        message = str(error).replace("clock_mhz", f"spec.workload.{CLOCK_FIELD}")
+        raise NotCalibratedError(message, reason=error.reason) from error
 
 
 def _result(header: Header, estimate: GenerationEstimate) -> Header:

@@ -16,6 +16,7 @@ from joulecast.errors import NotCalibratedError
 from joulecast.layers import ModelProfile, Totals
 from joulecast_operator.api import bounds
 from joulecast_operator.api.estimates import MAXIMUM_TOP_LAYERS
+from joulecast_operator.api.workload import CLOCK_FIELD
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.sandbox import error_fields
 
@@ -79,15 +80,17 @@ def answer(
     *,
     result: Callable[[T], Header],
     layers: Callable[[T], list[Header]],
+    caps: Header,
     dearest_first: bool = False,
 ) -> Header:
     """Return what a job answers: a result of each forecast, and the top layers of the first one.
 
-    ``counted``: the model's size. ``dearest_first``: begin with the accelerator that needs most energy. Two
-    forecasts for the same accelerator and batch size, which two labels may name, are one result.
+    ``counted``: the model's size. ``caps``: fields of each result, as ``caps_of`` gives them. ``dearest_first``: begin
+    with the accelerator that needs most energy. Two forecasts for the same accelerator and batch size, which two labels
+    may name, are one result.
     """
     results: dict[tuple[Any, Any], Header] = {}
-    pairs = [(each, result(each)) for each in estimates]
+    pairs = [(each, result(each) | caps) for each in estimates]
     if dearest_first:
         energies = _energies(row for _, row in pairs)
         pairs.sort(key=lambda pair: -energies[pair[1]["accelerator"]])
@@ -119,6 +122,12 @@ def batch_result(estimate: EnergyEstimate) -> Header:
 def batch_layers(estimate: EnergyEstimate) -> list[Header]:
     """Return the layers that need most energy in one pass."""
     return top_layers(estimate.layers, estimate.joules_per_batch)
+
+
+def caps_of(header: Header) -> Header:
+    """Return the caps of a job's accelerators, as fields of a result; {} where they run as they come."""
+    caps = {"powerLimitWatts": header["power_limit_watts"], CLOCK_FIELD: header["clock_mhz"]}
+    return {name: value for name, value in caps.items() if value is not None}
 
 
 def unsupported(profile: ModelProfile) -> list[str]:

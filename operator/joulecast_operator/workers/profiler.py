@@ -30,6 +30,7 @@ from joulecast_operator.workers.priced import (
     answer,
     batch_layers,
     batch_result,
+    caps_of,
     finite_batch,
     priced_by_product,
     unsupported,
@@ -163,9 +164,14 @@ def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Head
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
     first = profiles[header["batch_sizes"][0]]
-    dearest = header.get("dearest_first", False)
     found = answer(
-        estimates, unavailable, first.totals, result=batch_result, layers=batch_layers, dearest_first=dearest
+        estimates,
+        unavailable,
+        first.totals,
+        result=batch_result,
+        layers=batch_layers,
+        caps=caps_of(header),
+        dearest_first=header.get("dearest_first", False),
     )
     return found | {"unsupported": unsupported(first), "notes": []}
 
@@ -173,7 +179,12 @@ def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Head
 def _price(header: Header, profile: ModelProfile, accelerator: AcceleratorProfile) -> EnergyEstimate:
     """Compute the forecast. Raises NotCalibratedError, also for negative or infinite numbers (NotFinite)."""
     found = pricing.price(
-        profile, accelerator, precision=header["precision"], runtime=header["runtime"] or DEFAULT_RUNTIME
+        profile,
+        accelerator,
+        precision=header["precision"],
+        runtime=header["runtime"] or DEFAULT_RUNTIME,
+        clock_mhz=header["clock_mhz"],
+        power_limit_watts=header["power_limit_watts"],
     )
     return finite_batch(found)
 

@@ -23,11 +23,13 @@ from joulecast_operator.workloads.containers import serving
 from joulecast_operator.workloads.dimensions import (
     ACCELERATORS,
     BATCHES,
+    CLOCKS,
     DEGREES,
     DIMENSIONS,
     INPUTS,
     OUTPUTS,
     PHASES,
+    POWER_LIMITS,
     PRECISIONS,
     REQUESTS,
     RUNTIMES,
@@ -43,6 +45,9 @@ _DEFAULT_PRECISION: Final[str] = WorkloadSpec.model_fields["precision"].default
 
 Wanted = Mapping[str, tuple[str, ...]]
 """What a workload requires of a result: the accepted values by field. Fields that it does not restrict are missing."""
+
+_UNCAPPED: Final[Wanted] = {POWER_LIMITS.field: ("",), CLOCKS.field: ("",)}
+"""What is preferred among estimates of a model that nothing else ties to the workload: cards that run as they come."""
 
 
 class EstimateLookup(Protocol):
@@ -115,7 +120,7 @@ def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | 
     if targeting is not None:
         return targeting
     of_model = (index.by_model(namespace, reference) for reference in discovery.model_references(workload))
-    found = (_best(estimates, wanted, uid) for estimates in of_model)
+    found = (_best(estimates, {**_UNCAPPED, **wanted}, uid) for estimates in of_model)
     return next((estimate for estimate in found if estimate is not None), None)
 
 
@@ -238,8 +243,8 @@ _VALUES: Final = {each.field: each.value for each in DIMENSIONS}
 def _requested(spec: Resource) -> dict[str, Any]:
     """Return what a spec requests, by the field of a result; None for what it leaves open."""
     of_model, names = mapping(spec.get("workload")), mapping(spec.get("accelerators")).get("names")
-    of_generation = (PHASES, REQUESTS, INPUTS, OUTPUTS)
-    return {each.field: of_model.get(each.field) for each in of_generation} | {
+    as_named = (PHASES, REQUESTS, INPUTS, OUTPUTS, POWER_LIMITS, CLOCKS)
+    return {each.field: of_model.get(each.field) for each in as_named} | {
         BATCHES.field: of_model.get("batchSizes"),
         DEGREES.field: of_model.get("tensorParallel"),
         PRECISIONS.field: of_model.get("precision") or _DEFAULT_PRECISION,

@@ -19,7 +19,7 @@ from joulecast_operator.api.annotations import (
     annotations_of,
 )
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.api.workload import Phase
+from joulecast_operator.api.workload import CLOCK_FIELD, Phase
 
 _BATCH_SIZES: Final = range(1, 65537)  # as in the CRD
 _FORWARD: Final = "forward"
@@ -116,6 +116,14 @@ PRECISIONS: Final = Dimension(
     field="precision", words="precision", plural="precisions", annotation=PRECISION, reason="PrecisionNotEstimated",
     way_out="apply an estimate with that workload.precision, or correct the annotation",
 )  # fmt: skip
+POWER_LIMITS: Final = Dimension(
+    field="powerLimitWatts", words="power limit", plural="power limits", reason="PowerLimitNotEstimated",
+    way_out="apply an estimate with that workload.powerLimitWatts",
+)  # fmt: skip
+CLOCKS: Final = Dimension(
+    field=CLOCK_FIELD, words="clock", plural="clocks", reason="ClockNotEstimated",
+    way_out=f"apply an estimate with that workload.{CLOCK_FIELD}",
+)  # fmt: skip
 RUNTIMES: Final = Dimension(
     field="runtime", words="runtime", plural="runtimes", annotation=RUNTIME, reason="RuntimeNotEstimated",
     way_out="apply an estimate with that runtime, or correct the annotation",
@@ -126,10 +134,16 @@ ACCELERATORS: Final = Dimension(
 )  # fmt: skip
 
 DIMENSIONS: Final = (
-    BATCHES, PHASES, REQUESTS, INPUTS, OUTPUTS, DEGREES, PRECISIONS, RUNTIMES, ACCELERATORS,
+    BATCHES, PHASES, REQUESTS, INPUTS, OUTPUTS, DEGREES, PRECISIONS, POWER_LIMITS, CLOCKS, RUNTIMES, ACCELERATORS,
 )  # fmt: skip
 
 _OF_GENERATION: Final = (REQUESTS, OUTPUTS)
+
+
+def caps(row: Resource) -> str:
+    """Return the caps of a result's accelerators, such as "200 W and 900 MHz"; "" where they run as they come."""
+    units = {POWER_LIMITS: "W", CLOCKS: "MHz"}
+    return " and ".join(f"{value} {unit}" for each, unit in units.items() if (value := each.value(row)))
 
 
 def invalid(workload: Resource) -> Dimension | None:

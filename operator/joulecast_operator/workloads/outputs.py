@@ -14,10 +14,12 @@ from joulecast_operator.api.annotations import (
     ESTIMATED_AT,
     ESTIMATED_BATCH_SIZE,
     ESTIMATED_BY,
+    ESTIMATED_CLOCK,
     ESTIMATED_CONCURRENCY,
     ESTIMATED_INPUT_TOKENS,
     ESTIMATED_OUTPUT_TOKENS,
     ESTIMATED_PHASE,
+    ESTIMATED_POWER_LIMIT,
     ESTIMATED_PRECISION,
     ESTIMATED_RUNTIME,
     ESTIMATED_TENSOR_PARALLEL,
@@ -42,6 +44,7 @@ from joulecast_operator.api.annotations import (
     significant,
 )
 from joulecast_operator.api.objects import mapping
+from joulecast_operator.api.workload import CLOCK_FIELD
 
 
 def outputs_of(estimate: Mapping[str, Any], row: Mapping[str, Any]) -> Outputs:
@@ -55,6 +58,8 @@ def outputs_of(estimate: Mapping[str, Any], row: Mapping[str, Any]) -> Outputs:
         ESTIMATED_BATCH_SIZE: row.get("batchSize"),
         ESTIMATED_PRECISION: row.get("precision"),
         ESTIMATED_RUNTIME: row.get("runtime"),
+        ESTIMATED_POWER_LIMIT: row.get("powerLimitWatts"),
+        ESTIMATED_CLOCK: row.get(CLOCK_FIELD),
         **_generation(row),
     }
     written = {key: bounds.text(str(value)) for key, value in found.items() if value is not None}

@@ -9,7 +9,7 @@ from typing import Final
 from joulecast_operator.api.annotations import significant
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.workloads.choice import rows_of
-from joulecast_operator.workloads.dimensions import ACCELERATORS, DEGREES, DIMENSIONS, PHASES
+from joulecast_operator.workloads.dimensions import ACCELERATORS, DEGREES, DIMENSIONS, PHASES, caps
 
 _SAME_PERCENT: Final = 1  # differences that round to less are not mentioned
 
@@ -46,7 +46,8 @@ def _head(row: Resource) -> str:
 
 def _cards(row: Resource) -> str:
     degree = DEGREES.value(row)
-    return str(row["accelerator"]) if degree == "1" else f"{degree} × {row['accelerator']}"
+    cards = str(row["accelerator"]) if degree == "1" else f"{degree} × {row['accelerator']}"
+    return f"{cards} at {caps(row)}" if caps(row) else cards
 
 
 def _batch(row: Resource) -> str:

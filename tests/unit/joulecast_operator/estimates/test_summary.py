@@ -17,6 +17,8 @@ from tests.unit.joulecast_operator.samples.estimates import generation, row
         (row(), "batch of 32", "0.421 J/batch", "0.379–0.463 J"),
         (row() | {"phase": "forward"}, "batch of 32", "0.421 J/batch", "0.379–0.463 J"),
         (generation(), "512 → 256 tokens, 32 at once, on 2", "3.1 J/request", "2.6–3.7 J"),
+        (row() | {"powerLimitWatts": 200}, "batch of 32, at 200 W", "0.421 J/batch", "0.379–0.463 J"),
+        (generation(clockMHz=900), "512 → 256 tokens, 32 at once, on 2, at 900 MHz", "3.1 J/request", "2.6–3.7 J"),
         (generation(parallel=1, concurrency=1), "512 → 256 tokens, 1 at once", "3.1 J/request", "2.6–3.7 J"),
         (generation(phase="prefill"), "512 tokens, 32 at once, on 2", "0.001 J/input token", "0.0009–0.0011 J"),
         (generation(phase="decode"), "after 512 tokens, 32 at once, on 2", "0.012 J/output token", "0.01–0.014 J"),

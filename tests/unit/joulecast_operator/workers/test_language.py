@@ -42,7 +42,7 @@ def job(config: Mapping[str, Any] | str, **changes: Any) -> tuple[dict[str, Any]
         "operation": "forecast", "model": model, "skeleton_bytes": len(text.encode()), "ready": {},
         "batch_sizes": [None], "input_shapes": {}, "input_values": {}, "phase": None, "generation": {},
         "architecture": None, "precision": "default", "cache_precision": "default", "runtime": None,
-        "accelerators": [H100], "overrides": [],
+        "power_limit_watts": None, "clock_mhz": None, "accelerators": [H100], "overrides": [],
     }  # fmt: skip
     return header | changes, text.encode()
 
@@ -166,6 +166,20 @@ def test_a_quantisation_that_is_not_known_is_refused_by_name() -> None:
         answer({**CONFIG} | {"quantization_config": {"quant_method": "house"}})
     assert caught.value.reason == "UnsupportedQuantisation"
     assert "house" in str(caught.value)
+
+
+@pytest.mark.parametrize("phase", ["request", "forward"])
+def test_a_locked_clock_is_forecast_and_told_and_a_power_limit_is_refused(phase: str) -> None:
+    (free,) = answer(CONFIG, phase=phase)["results"]
+    (locked,) = answer(CONFIG, phase=phase, clock_mhz=1200)["results"]
+    assert locked["clockMHz"] == 1200
+    assert "clockMHz" not in free
+    assert locked["averagePowerWatts"] < free["averagePowerWatts"]
+    refused = answer(CONFIG, phase=phase, power_limit_watts=300)
+    assert refused["results"] == []
+    why = refused["unavailable"][H100]
+    assert why["reason"] == "PowerLimitNotPriced"
+    assert "give a clock lock (spec.workload.clockMHz)" in why["message"]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_the_dearest_accelerator_comes_first_where_that_is_asked_for() -> None:
     rows = [(H200, 1, 0.5), (H200, 8, 9.0), (L40S, 1, 2.0), (L40S, 8, 3.0), (H200, 1, 7.0)]
     as_row = lambda each: {"accelerator": each[0], "batchSize": each[1], "joulesPerBatch": each[2]}  # noqa: E731
     totals = Totals(macs=1, params=1, activations=1, input_numel=1, bytes_moved=1, mac_rows=1, kernels={})
-    ask = partial(answer, rows, {}, totals, result=as_row, layers=lambda each: [{"name": each[0]}])
+    ask = partial(answer, rows, {}, totals, result=as_row, layers=lambda each: [{"name": each[0]}], caps={})
     assert [(row["accelerator"], row["batchSize"]) for row in ask()["results"]] == [
         (H200, 1), (H200, 8), (L40S, 1), (L40S, 8),
     ]  # fmt: skip

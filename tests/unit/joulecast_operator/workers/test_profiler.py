@@ -36,6 +36,8 @@ def job(path: Path, **changes: Any) -> tuple[dict[str, Any], bytes]:
         "architecture": None,
         "cache_precision": "default",
         "precision": "default",
+        "power_limit_watts": None,
+        "clock_mhz": None,
         "runtime": "torch-eager",
         "accelerators": ["NVIDIA-H200", "NVIDIA-H200-SHARED", "NVIDIA-H2000"],
         "overrides": [],
@@ -61,6 +63,29 @@ def test_a_ready_profile_needs_no_skeleton(tmp_path: Path) -> None:
     second, nothing = profiler.work(header, made)
     assert second["results"] == first["results"]
     assert nothing == b""
+
+
+def test_caps_are_priced_and_told(tmp_path: Path) -> None:
+    free, _ = profiler.work(*job(tmp_path / "c.onnx", accelerators=["NVIDIA-A100-PCIE-40GB"]))
+    asked = {"accelerators": ["NVIDIA-A100-PCIE-40GB"], "power_limit_watts": 200, "clock_mhz": 900}
+    capped, _ = profiler.work(*job(tmp_path / "c.onnx", **asked))
+    assert {"powerLimitWatts": 200, "clockMHz": 900}.items() <= capped["results"][1].items()
+    assert capped["results"][1]["averagePowerWatts"] < free["results"][1]["averagePowerWatts"]
+    assert not {"powerLimitWatts", "clockMHz"} & set(free["results"][1])
+
+
+@pytest.mark.parametrize(
+    ("cap", "reason"),
+    [
+        ({"power_limit_watts": 5000}, "PowerLimitOutOfRange"),
+        ({"power_limit_watts": 1}, "PowerLimitOutOfRange"),
+        ({"clock_mhz": 10}, "ClockOutOfRange"),
+    ],
+)
+def test_a_cap_that_the_card_cannot_have_is_a_reason(tmp_path: Path, cap: dict[str, int], reason: str) -> None:
+    refused, _ = profiler.work(*job(tmp_path / "c.onnx", accelerators=["NVIDIA-H200"], **cap))
+    assert refused["results"] == []
+    assert refused["unavailable"]["NVIDIA-H200"]["reason"] == reason
 
 
 def test_an_override_prices(tmp_path: Path) -> None:

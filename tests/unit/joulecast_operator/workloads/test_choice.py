@@ -234,6 +234,19 @@ def test_of_a_users_estimates_the_one_with_the_batch_size_wins() -> None:
     assert choice.estimate_for(deployment(image=IMAGE), Estimates(small, estimate("a-large"))) is not small
 
 
+@pytest.mark.parametrize("cap", ["powerLimitWatts", "clockMHz"])
+def test_cards_that_run_as_they_come_win_over_capped_ones_unless_something_names_those(cap: str) -> None:
+    capped = born("a-capped", 9, row(**{cap: 300}), workload={cap: 300})
+    waiting = born("b-waiting", 8, ready="Unknown", workload={cap: 300})
+    assert chosen(deployment(image=IMAGE), capped, waiting, PLAIN) == "c-plain"
+    assert chosen(deployment(image=IMAGE), capped, waiting) == "a-capped"
+    named = deployment(image=IMAGE, annotations={ESTIMATE: "a-capped"})
+    assert chosen(named, capped, PLAIN) == "a-capped"
+    targeting = born("d-target", 1, row(**{cap: 300}))
+    targeting["spec"] = {"targetRef": {"kind": "Deployment", "name": "web"}, "workload": {cap: 300}}
+    assert chosen(deployment(image=IMAGE), targeting, PLAIN) == "d-target"
+
+
 def test_a_workload_under_admission_takes_the_requests_namespace() -> None:
     workload = deployment(image=IMAGE)
     del workload["metadata"]["namespace"], workload["metadata"]["name"]

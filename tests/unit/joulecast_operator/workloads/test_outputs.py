@@ -37,12 +37,13 @@ OF_GENERATION = {
     notes.ESTIMATED_OUTPUT_TOKENS: "256",
     notes.ESTIMATED_TENSOR_PARALLEL: "2",
 }
+CAPS = {notes.ESTIMATED_POWER_LIMIT: "200", notes.ESTIMATED_CLOCK: "900"}
 OF_BATCHES = {notes.JOULES, notes.JOULES_LOWER, notes.JOULES_UPPER, notes.ESTIMATED_BATCH_SIZE}
 
 
 def test_a_ready_estimate_gives_every_output_but_a_reason() -> None:
     outputs = first_outputs_of(estimate())
-    assert set(outputs) == notes.OUTPUT_KEYS - {notes.REASON} - set(OF_GENERATION)
+    assert set(outputs) == notes.OUTPUT_KEYS - {notes.REASON} - set(OF_GENERATION) - set(CAPS)
     assert outputs[notes.JOULES] == "0.421"
     assert (outputs[notes.JOULES_LOWER], outputs[notes.JOULES_UPPER]) == ("0.392", "0.463")
     assert outputs[notes.ACCELERATOR] == H200
@@ -52,9 +53,15 @@ def test_a_ready_estimate_gives_every_output_but_a_reason() -> None:
     assert (outputs[notes.ESTIMATED_PRECISION], outputs[notes.ESTIMATED_RUNTIME]) == ("default", "torch-eager")
 
 
+def test_the_caps_of_a_result_are_written() -> None:
+    found = estimate()
+    found["status"]["results"][0] |= {"powerLimitWatts": 200, "clockMHz": 900}
+    assert CAPS.items() <= first_outputs_of(found).items()
+
+
 def test_a_generation_gives_joules_per_request_and_token_and_what_runs_at_once() -> None:
     outputs = first_outputs_of(estimate(rows=[generation()]))
-    assert set(outputs) == notes.OUTPUT_KEYS - {notes.REASON} - OF_BATCHES
+    assert set(outputs) == notes.OUTPUT_KEYS - {notes.REASON} - OF_BATCHES - set(CAPS)
     assert {key: outputs[key] for key in OF_GENERATION} == OF_GENERATION
     assert (outputs[notes.ESTIMATED_RUNTIME], outputs[notes.ESTIMATED_PRECISION]) == ("vllm", "bf16")
 

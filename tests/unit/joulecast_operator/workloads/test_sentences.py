@@ -24,6 +24,11 @@ def test_a_request_is_said_with_its_tokens_load_and_cards() -> None:
     )
 
 
+def test_the_caps_of_the_cards_are_said() -> None:
+    capped = row(powerLimitWatts=200, clockMHz=900)
+    assert said(capped).startswith("0.421 J per batch of 32 on NVIDIA-H200 at 200 W and 900 MHz (")
+
+
 def test_tokens_that_are_cached_are_said() -> None:
     text = said(generation(cachedTokens=128, parallel=1))
     assert text.startswith("3.1 J per request (512 → 256 tokens, 128 cached, 32 at once) on NVIDIA-H100-80GB-HBM3 (")
