@@ -22,7 +22,7 @@ from tests.harness.environment import ROOT
 if TYPE_CHECKING:
     from joulecast.layers import LayerProfile
 
-RUNS = 20
+RUNS = 60
 LAYERS = 10_000
 BATCH_SIZE = 32
 CARDS = ("NVIDIA-A100-PCIE-40GB", "NVIDIA-H200", "RTX-4090")
@@ -62,7 +62,7 @@ def estimate_row(card: str) -> str:
     import joulecast
     from benchmarks.contenders import exported
 
-    profile = joulecast.profile(str(exported("resnet50")), batch_size=BATCH_SIZE)
+    profile = joulecast.profile(str(exported("resnet50")))
     seconds = least_seconds(lambda: joulecast.estimate(profile, card))
     what = f"`joulecast.estimate` of a profiled ResNet-50 on {card}"
     limit = MOST_ESTIMATE_SECONDS

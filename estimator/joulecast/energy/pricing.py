@@ -16,9 +16,10 @@ from joulecast.energy.physical import (
     Chip,
     Composed,
     Networks,
+    at_boost,
     chip_of,
     clock_share,
-    compose,
+    compose_at_boost,
     host_seconds,
     layer_energies,
     over_the_limit,
@@ -125,10 +126,11 @@ def _forecasts(
     networks = Networks(index=np.zeros(count, dtype=np.intp), count=np.ones(count), size=1)
     start = np.array([clock])
     waits = host_seconds(table, host, networks, views=views(layers), modules=module_calls(layers))
-    forecast = compose(table, accelerator.law, chip, networks, start, waits)
+    boost = at_boost(table, accelerator.law, chip)
+    forecast = compose_at_boost(boost, accelerator.law, chip, networks, start, waits)
     if waits[0] * OTHER_HOST < float(forecast.seconds[0]):
         return forecast, float(forecast.joules[0])
-    slower = compose(table, accelerator.law, chip, networks, start, waits * OTHER_HOST)
+    slower = compose_at_boost(boost, accelerator.law, chip, networks, start, waits * OTHER_HOST)
     return forecast, float(slower.joules[0])
 
 
