@@ -32,3 +32,9 @@ def test_profiling_an_onnx_file_loads_no_framework() -> None:
 def test_the_main_processes_of_the_operator_load_no_model_format(module: str) -> None:
     """Their memory is bounded because only the killable workers read models."""
     assert loaded(f"import joulecast_operator.{module}") & (FRAMEWORKS | FORMATS) == set()
+
+
+@pytest.mark.slow
+def test_kubectl_joulecast_loads_only_what_its_extra_brings() -> None:
+    of_operator = {"kopf", "aiohttp", "prometheus_client", "cryptography", "croniter", "obstore"}
+    assert loaded("import joulecast_operator.kubectl.application") & (of_operator | FRAMEWORKS | {"onnx"}) == set()

@@ -93,13 +93,13 @@ def _root() -> None:
     """Hold options that all commands share; there are none yet."""
 
 
-def run() -> None:
-    """Run the command line given and exit."""
+def run(application: typer.Typer = app, program: str = "joulecast") -> None:
+    """Run the command line given and exit. ``program``: the words by which users call ``application``."""
     try:
-        app(prog_name="joulecast")
+        application(prog_name=program)
     except Exception as error:
         if isinstance(error, JoulecastError) and not defects.is_defect(error):
-            _end(str(error), error.reason, 1, _way_out(error, sys.argv[1:]))
+            _end(str(error), error.reason, 1, _way_out(error, (*program.split(), *sys.argv[1:])))
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
         _end(defects.sentence(error, where=_WHERE), defects.REASON, DEFECT)
@@ -111,10 +111,10 @@ def _end(message: str, reason: str, code: int, way_out: str = "") -> NoReturn:
     sys.exit(code)
 
 
-def _way_out(error: JoulecastError, arguments: Sequence[str]) -> str:
+def _way_out(error: JoulecastError, command: Sequence[str]) -> str:
     """Return the given command completed with the missing options, or an empty text where options would not help."""
     options = error.options if isinstance(error, UnresolvedShapeError) else ()
     if not options:
         return ""
     verb = "fill in" if any("…" in option for option in options) else "try"
-    return f"{verb}: {shlex.join(('joulecast', *arguments))} {' '.join(options)}\n"
+    return f"{verb}: {shlex.join(command)} {' '.join(options)}\n"

@@ -74,6 +74,13 @@ _LEFT_OUT: Final = "leave out outputTokens, cachedTokens, concurrency and reques
 _GIVEN_TOKENS: Final = f"(has(self.inputTokens) ? self.inputTokens : {DEFAULT_INPUT_TOKENS})"
 
 
+def quantity(text: int | str) -> float:
+    """Return the number that a Kubernetes quantity such as 20, "0.5" or 500m means."""
+    if isinstance(text, str) and text.endswith("m"):
+        return float(text[:-1]) / 1000
+    return float(text)
+
+
 class WorkloadSpec(Part):
     """How the model is run: what of it, on how much at once, the shapes and content of its inputs, and precision."""
 

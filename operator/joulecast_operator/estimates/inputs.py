@@ -15,7 +15,7 @@ from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
-from joulecast_operator.api.workload import DEFAULT_OUTPUT_TOKENS, WorkloadSpec
+from joulecast_operator.api.workload import DEFAULT_OUTPUT_TOKENS, WorkloadSpec, quantity
 from joulecast_operator.cluster.model_objects import ReadObjects
 from joulecast_operator.estimates.accelerators import accelerators_of_workload
 from joulecast_operator.estimates.request import ForecastRequest
@@ -106,13 +106,6 @@ def _too_long(workload: WorkloadSpec, model: FoundModel) -> Wrong | None:
         message=f"the target's engine takes at most {model.longest} tokens of a request, and {tokens[0]} of input and"
         f" {tokens[1]} of output are more: give fewer in spec.workload, or let the engine take more",
     )
-
-
-def quantity(text: int | str) -> float:
-    """Return the number that a Kubernetes quantity such as 20, "0.5" or 500m means."""
-    if isinstance(text, str) and text.endswith("m"):
-        return float(text[:-1]) / 1000
-    return float(text)
 
 
 def _too_many(product: str) -> Wrong:

@@ -19,7 +19,7 @@ from joulecast_operator.api.conditions import (
     condition_of,
     timestamp,
 )
-from joulecast_operator.api.estimates import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
+from joulecast_operator.api.estimates import MAXIMUM_REASONS, MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.estimates.outcomes import Failure, Forecast, reasons_without_forecast
 from joulecast_operator.estimates.request import ForecastRequest
@@ -28,7 +28,7 @@ from joulecast_operator.workers.cache import key
 
 _OUTPUTS: Final = (
     "modelDigest", "modelPath", "verification", "estimatedAt", "totals",
-    "results", "unsupportedOperators", "summary", "topLayers",
+    "results", "unsupportedOperators", "summary", "topLayers", "intervalReasons",
 )  # fmt: skip
 
 
@@ -194,6 +194,7 @@ def _outputs(result: Forecast, current: Resource, now: datetime) -> Status:
             {**layer, "name": bounds.name(layer["name"]), "opType": bounds.name(layer["opType"])}
             for layer in result.top_layers[:MAXIMUM_TOP_LAYERS]
         ],
+        "intervalReasons": [bounds.text(each) for each in result.reasons[:MAXIMUM_REASONS]],
     }
     unchanged = all(current.get(name) == status[name] for name in ("modelDigest", "results"))
     status["estimatedAt"] = current["estimatedAt"] if unchanged and "estimatedAt" in current else timestamp(now)

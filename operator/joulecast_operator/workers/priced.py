@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from joulecast.accelerators import catalogue
 from joulecast.accelerators.product_names import normalise_product
@@ -20,7 +20,17 @@ from joulecast_operator.api.workload import CLOCK_FIELD
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.sandbox import error_fields
 
+
+class Reasoned(Protocol):
+    """A forecast that says why its intervals are wide."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Return a clause for each."""
+
+
 T = TypeVar("T")
+R = TypeVar("R", bound=Reasoned)
 
 _BATCH_FIELDS: Final = (
     "accelerator", "runtime", "precision", "batch_size", "joules_per_batch", "joules_per_batch_lower",
@@ -74,16 +84,17 @@ def finite_batch(estimate: EnergyEstimate) -> EnergyEstimate:
 
 
 def answer(
-    estimates: Sequence[T],
+    estimates: Sequence[R],
     unavailable: Mapping[str, Header],
     counted: Totals,
     *,
-    result: Callable[[T], Header],
-    layers: Callable[[T], list[Header]],
+    result: Callable[[R], Header],
+    layers: Callable[[R], list[Header]],
     caps: Header,
     dearest_first: bool = False,
 ) -> Header:
-    """Return what a job answers: a result of each forecast, and the top layers of the first one.
+    """Return what a job answers: a result of each forecast, and of the first one the top layers and the reasons of its
+    interval.
 
     ``counted``: the model's size. ``caps``: fields of each result, as ``caps_of`` gives them. ``dearest_first``: begin
     with the accelerator that needs most energy. Two forecasts for the same accelerator and batch size, which two labels
@@ -99,6 +110,7 @@ def answer(
     return {
         "results": list(results.values()),
         "top_layers": layers(pairs[0][0]) if pairs else [],
+        "reasons": [bounds.text(each) for each in pairs[0][0].reasons] if pairs else [],
         "unavailable": dict(unavailable),
         "totals": {name: getattr(counted, name) for name in ("macs", "params", "activations", "bytes_moved")},
     }

@@ -49,10 +49,12 @@ class Verdict:
 
     - ``outputs``: the annotations to write.
     - ``sentence``: the same in words, for the warning at admission and the event.
+    - ``row``: the result that is said; None if there is none.
     """
 
     outputs: Outputs
     sentence: str
+    row: Resource | None = None
 
     @property
     def state(self) -> str:
@@ -84,7 +86,7 @@ def verdict_on(workload: Resource, estimate: Resource | None, namespace: str) ->
     row = choice.row_for(estimate, wanted)
     if row is None:
         return _no_such_row(workload, estimate, wanted)
-    return Verdict(outputs=outputs_of(estimate, row), sentence=forecast(row, estimate))
+    return Verdict(outputs=outputs_of(estimate, row), sentence=forecast(row, estimate), row=row)
 
 
 def _without_estimate(workload: Resource, namespace: str) -> Verdict | None:

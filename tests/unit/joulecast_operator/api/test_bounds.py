@@ -21,6 +21,7 @@ HOSTILE = forecast(
     results=tuple(row(accelerator=f"NVIDIA-{number}") for number in range(20)),
     top_layers=tuple({"name": LONG, "opType": LONG, "joules": 0.2, "share": 0.05} for _ in range(40)),
     unsupported=(LONG,) * 40,
+    reasons=(LONG,) * 40,
     unavailable={"NVIDIA-H200": {"reason": "NotCalibrated", "message": LONG}},
 )
 STORE_BYTES = 32 * 1024  # 400 of them are 13 MB; the store itself takes 1.5 MB

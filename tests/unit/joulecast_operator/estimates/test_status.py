@@ -51,6 +51,7 @@ def test_a_forecast_is_ready_and_fits_the_schema() -> None:
         "coverage": "99.9 %",
         "origin": "public",
     }
+    assert found["intervalReasons"] == ["another runtime: no joules were measured under it"]
     assert EstimateStatus.model_validate(found).totals is not None
     json.dumps(found, allow_nan=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import NamedTuple
 
 import pytest
 
@@ -14,6 +15,18 @@ from joulecast.workloads import DEFAULT_RUNTIME
 from joulecast_operator.workers.priced import accelerator_of, answer, camel, finite, priced_by_product, six_digits
 
 H200, L40S = "NVIDIA-H200", "NVIDIA-L40S"
+
+
+class Priced(NamedTuple):
+    """A forecast of a batch."""
+
+    accelerator: str
+    batch_size: int
+    joules: float
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return (f"\x1b[2Jwide on {self.accelerator}",)
 
 
 def test_an_accelerator_that_cannot_be_priced_has_a_reason_and_the_others_a_forecast() -> None:
@@ -37,7 +50,7 @@ def test_a_profile_of_the_cluster_takes_the_place_of_the_shipped_one() -> None:
 
 
 def test_the_dearest_accelerator_comes_first_where_that_is_asked_for() -> None:
-    rows = [(H200, 1, 0.5), (H200, 8, 9.0), (L40S, 1, 2.0), (L40S, 8, 3.0), (H200, 1, 7.0)]
+    rows = [Priced(*each) for each in [(H200, 1, 0.5), (H200, 8, 9.0), (L40S, 1, 2.0), (L40S, 8, 3.0), (H200, 1, 7.0)]]
     as_row = lambda each: {"accelerator": each[0], "batchSize": each[1], "joulesPerBatch": each[2]}  # noqa: E731
     totals = Totals(macs=1, params=1, activations=1, input_numel=1, bytes_moved=1, mac_rows=1, kernels={})
     ask = partial(answer, rows, {}, totals, result=as_row, layers=lambda each: [{"name": each[0]}], caps={})
@@ -49,6 +62,7 @@ def test_the_dearest_accelerator_comes_first_where_that_is_asked_for() -> None:
         (L40S, 1), (L40S, 8), (H200, 1), (H200, 8),
     ]  # fmt: skip
     assert dearest["top_layers"] == [{"name": L40S}], "layers are of the first result"
+    assert dearest["reasons"] == [f"\\x1b[2Jwide on {L40S}"], "and so are the reasons of its interval, escaped"
 
 
 @pytest.mark.parametrize("wrong", [math.inf, math.nan, -1.0])

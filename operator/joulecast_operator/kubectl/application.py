@@ -1,0 +1,138 @@
+"""The typer application of ``kubectl joulecast``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from joulecast.cli import application
+from joulecast.cli.output import OutputFormat, progress, show, write_document
+from joulecast_operator.kubectl.comparison import comparison_document
+from joulecast_operator.kubectl.dry_run import DryRun
+from joulecast_operator.kubectl.explanation import explanation_document
+from joulecast_operator.kubectl.manifests import read
+from joulecast_operator.kubectl.names import named
+from joulecast_operator.kubectl.patches import FIELD_MANAGER
+from joulecast_operator.kubectl.ranking import ranking_document
+from joulecast_operator.kubectl.reading import explanation_at, ranking_at
+from joulecast_operator.kubectl.server import Place, Server
+from joulecast_operator.kubectl.tables import comparison_tables, explanation_tables, ranking_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+PROGRAM = "kubectl joulecast"
+
+app = typer.Typer(
+    name="joulecast",
+    help="Show the energy that joulecast forecasts of a cluster's workloads, with the rights of your kubeconfig.",
+    epilog="Examples: `kubectl joulecast top -A` · `kubectl joulecast explain deployment/web`",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    add_completion=False,
+)
+
+
+class Form(StrEnum):
+    """What a command prints."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+Output = Annotated[Form, typer.Option("--output", "-o", help="What to print.")]
+Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace.", show_default="the context's")]
+AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Look in all namespaces.")]
+Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig.", show_default="the current one")]
+Kubeconfig = Annotated[
+    str | None, typer.Option(help="Path of a kubeconfig.", show_default="KUBECONFIG, else ~/.kube/config")
+]
+
+
+@app.callback()
+def _root() -> None:
+    """Hold options that all commands share; there are none, because kubectl passes none on."""
+
+
+@app.command(
+    epilog="Examples: `kubectl joulecast explain deployment/web` · `kubectl joulecast explain iee detector -o yaml`"
+)
+def explain(
+    what: Annotated[list[str], typer.Argument(metavar="KIND/NAME", help="An estimate or a workload.")],
+    namespace: Namespace = None,
+    output: Output = Form.TABLE,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Explain a forecast: model, accelerator, phases, layers that spend most, and what widens the interval."""
+    wanted = named(what)
+    server = Server.at(Place(kubeconfig=kubeconfig, context=context, namespace=namespace))
+    with progress("asking the API server"):
+        found, workload = explanation_at(server, server.namespace, wanted)
+    _print(output, explanation_document(found), explanation_tables(found, workload))
+
+
+@app.command(epilog="Examples: `kubectl joulecast top` · `kubectl joulecast top -A -o json`")
+def top(
+    namespace: Namespace = None,
+    all_namespaces: AllNamespaces = False,
+    output: Output = Form.TABLE,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """List workloads by the power that is forecast of them, with sums."""
+    server = Server.at(Place(kubeconfig=kubeconfig, context=context, namespace=namespace))
+    with progress("asking the API server"):
+        found = ranking_at(server, None if all_namespaces else server.namespace)
+    _print(output, ranking_document(found), ranking_tables(found, with_namespaces=all_namespaces))
+
+
+@app.command(
+    epilog="Examples: `kubectl joulecast diff -f deployment.yaml` · `helm template chart | kubectl joulecast diff -f -`"
+)
+def diff(
+    filename: Annotated[
+        list[str], typer.Option("--filename", "-f", help="File, directory, or - for standard input; repeatable.")
+    ],
+    recursive: Annotated[bool, typer.Option("--recursive", "-R", help="Read directories below as well.")] = False,
+    server_side: Annotated[
+        bool, typer.Option("--server-side", help="As `kubectl apply --server-side` would apply them.")
+    ] = False,
+    field_manager: Annotated[
+        str | None,
+        typer.Option(help="Manager of a server-side apply, such as that of a GitOps tool.", show_default="kubectl"),
+    ] = None,
+    namespace: Namespace = None,
+    output: Output = Form.TABLE,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Show what applying manifests would change in the forecasts of their workloads. Nothing is stored.
+
+    The API server tries each object as a dry run, for which it wants the rights to patch and create it.
+    """
+    manifests = read(filename, recursive=recursive)
+    server = Server.at(Place(kubeconfig=kubeconfig, context=context, namespace=namespace))
+    manager = field_manager or (FIELD_MANAGER if server_side else None)
+    with progress("asking the API server"):
+        found = DryRun(server, only_namespace=namespace, manager=manager).comparison(manifests)
+    _print(output, comparison_document(found), comparison_tables(found))
+
+
+def run() -> None:
+    """Run the command line given and exit, as ``joulecast`` does."""
+    application.run(app, PROGRAM)
+
+
+def _print(output: Form, document: dict[str, Any], tables: Sequence[RenderableType]) -> None:
+    if output is Form.TABLE:
+        show(tables)
+    else:
+        write_document(document, OutputFormat(output.value), [])

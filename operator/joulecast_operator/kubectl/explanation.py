@@ -1,0 +1,192 @@
+"""Explain a forecast from the status of its estimate: model, phases, layers, and what widens the interval; pure.
+
+Nothing is computed anew: that would need the model and the rights to fetch it, which a user may not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from joulecast_operator.api.annotations import annotations_of
+from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.kubectl.standing import Figure, Standing, document_of, figure_of
+from joulecast_operator.workloads.choice import rows_of
+from joulecast_operator.workloads.dimensions import DIMENSIONS, PHASES
+
+SAYS: Final = {
+    "annotation": "the annotation joulecast.dev/for-accelerator",
+    "nodeSelector": "the node selector of the pods",
+    "nodeAffinity": "the required node affinity of the pods",
+    "resource": "the extended resource that the pods ask for, and the nodes that have it",
+    "nodes": "the nodes of the cluster",
+}
+"""What a source of the accelerators of a target means."""
+
+ORIGINS: Final = {
+    "measured": "joulecast's own measurements of this accelerator",
+    "public": "published measurements of this accelerator's energy",
+    "transferred": "measurements of other accelerators' energy, and this one's data sheet",
+    "datasheet": "the accelerator's data sheet alone",
+}
+"""What an origin of a forecast means."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A part of a request. ``share``: of the request's joules; ``tokens``: those that it reads or writes."""
+
+    name: str
+    joules: float
+    share: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why a number is what it is.
+
+    - ``standing``: the workload, or the estimate itself in its place.
+    - ``estimate``: the estimate; None where none is about the workload.
+    - ``row``: the result that is explained; None where there is none.
+    - ``phases``: the parts of a request to a language model.
+    - ``layers``: those that spend most; ``reasons``: what widens the interval. Both are of the first result.
+    - ``is_first``: whether ``row`` is the first result.
+    """
+
+    standing: Standing
+    estimate: Resource | None = None
+    row: Resource | None = None
+    phases: tuple[Phase, ...] = ()
+    layers: tuple[Resource, ...] = ()
+    reasons: tuple[str, ...] | None = None
+    is_first: bool = True
+    others: tuple[Resource, ...] = field(default=(), repr=False)
+
+    @property
+    def figure(self) -> Figure | None:
+        """Return the energy of the result that is explained."""
+        return None if self.row is None else figure_of(self.row)
+
+    @property
+    def conditions(self) -> list[Resource]:
+        """Return the conditions of the estimate."""
+        return mappings(mapping(mapping(self.estimate).get("status")).get("conditions"))
+
+
+def explained(standing: Standing) -> Explanation:
+    """Explain how a workload stands."""
+    estimate, row = standing.estimate, standing.row
+    if estimate is None:
+        return Explanation(standing=standing)
+    status, rows = mapping(estimate.get("status")), rows_of(estimate)
+    if row is None:
+        return Explanation(standing=standing, estimate=estimate, others=tuple(rows))
+    reasons = status.get("intervalReasons")
+    return Explanation(
+        standing=standing,
+        estimate=estimate,
+        row=row,
+        phases=_phases(row),
+        layers=tuple(mappings(status.get("topLayers"))),
+        reasons=tuple(map(str, reasons)) if isinstance(reasons, list) else None,
+        is_first=row is rows[0],
+        others=tuple(each for each in rows if each is not row),
+    )
+
+
+def model_facts(estimate: Resource) -> dict[str, str]:
+    """Return which model the estimate is of, and what was read of a target's command, as lines by name."""
+    status = mapping(estimate.get("status"))
+    understood, totals = mapping(status.get("understood")), mapping(status.get("totals"))
+    path = f", {status['modelPath']} in it" if status.get("modelPath") else ""
+    read = f"{understood.get('engine')} in container {understood.get('container')}" if understood else ""
+    return {
+        "model": f"{status.get('image') or ''}{path}",
+        "digest": str(status.get("modelDigest") or ""),
+        "engine": read,
+        "follows": ", ".join(map(str, understood.get("used") or ())),
+        "ignores": ", ".join(map(str, understood.get("ignored") or ())),
+        "counted": f"{totals['macs']:,} MACs, {totals['params']:,} parameters" if totals else "",
+        "not counted": ", ".join(map(str, status.get("unsupportedOperators") or ())),
+    }
+
+
+def accelerator_facts(estimate: Resource) -> dict[str, str]:
+    """Return which accelerators the forecast is for and what said so, as lines by name."""
+    spec, target = mapping(estimate.get("spec")), mapping(mapping(estimate.get("status")).get("target"))
+    found, given = mapping(target.get("accelerators")), mapping(spec.get("accelerators"))
+    if given:
+        said = "spec.accelerators of the estimate"
+    elif found:
+        source = found.get("source")
+        said = SAYS.get(str(source), str(source)) if source else ""
+    else:
+        said = SAYS["nodes"]
+    return {
+        "accelerators by": said,
+        "may run on": ", ".join(map(str, found.get("products") or ())) if len(found.get("products") or ()) > 1 else "",
+        "decides": f"{found['decides']}, which needs most energy" if found.get("decides") else "",
+        "range": str(found.get("range") or ""),
+        "left out": str(found.get("message") or ""),
+    }
+
+
+def explanation_document(explanation: Explanation) -> dict[str, Any]:
+    """Return an explanation as a document."""
+    status = mapping(mapping(explanation.estimate).get("status"))
+    found: dict[str, Any] = {
+        "object": document_of(explanation.standing),
+        "result": explanation.row,
+        "phases": [
+            {"name": each.name, "joules": each.joules, "share": each.share, "tokens": each.tokens}
+            for each in explanation.phases
+        ],
+        "topLayers": list(explanation.layers),
+        "intervalReasons": None if explanation.reasons is None else list(explanation.reasons),
+        "ofFirstResult": explanation.is_first,
+        "otherResults": list(explanation.others),
+        "conditions": explanation.conditions,
+    }
+    of_status = ("image", "modelDigest", "modelPath", "understood", "target", "totals", "unsupportedOperators")
+    return found | {name: status[name] for name in of_status if name in status}
+
+
+def standing_of_estimate(estimate: Resource, *, state: str, message: str) -> Standing:
+    """Return how an estimate stands by itself, with its first result."""
+    metadata, target = mapping(estimate.get("metadata")), mapping(mapping(estimate.get("status")).get("target"))
+    rows, pods = rows_of(estimate), target.get("pods")
+    return Standing(
+        kind="InferenceEnergyEstimate",
+        namespace=str(metadata.get("namespace")),
+        name=str(metadata.get("name")),
+        state=state,
+        sentence=message,
+        pods=pods if isinstance(pods, int) else None,
+        estimate=estimate,
+        row=rows[0] if rows and state == "Ready" else None,
+    )
+
+
+def chosen_by(workload: Resource) -> dict[str, str]:
+    """Return the annotations of the workload that choose the result, without their prefix."""
+    given = {each.annotation: each.given(annotations_of(workload)) for each in DIMENSIONS if each.annotation}
+    return {name.partition("/")[2]: value for name, value in given.items() if value}
+
+
+def _phases(row: Resource) -> tuple[Phase, ...]:
+    """Return what the input and the output of a request cost; () for a single phase."""
+    total, tokens = float(row.get("joulesPerRequest") or 0.0), _tokens(row)
+    if PHASES.value(row) != "request" or not total:
+        return ()
+    read = min(float(row.get("joulesPerInputToken") or 0.0) * tokens["inputTokens"], total)
+    parts: Sequence[tuple[str, float, int]] = (
+        ("prefill", read, tokens["inputTokens"]),
+        ("decode", total - read, tokens["outputTokens"]),
+    )
+    return tuple(Phase(name=name, joules=joules, share=joules / total, tokens=count) for name, joules, count in parts)
+
+
+def _tokens(row: Resource) -> Mapping[str, int]:
+    return {name: int(row.get(name) or 0) for name in ("inputTokens", "outputTokens")}

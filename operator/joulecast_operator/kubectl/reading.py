@@ -1,0 +1,74 @@
+"""Read what a command needs from the API server: estimates, and the workloads that the user may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from joulecast.errors import JoulecastError
+from joulecast_operator.api.annotations import state_of
+from joulecast_operator.api.conditions import READY, condition
+from joulecast_operator.api.kinds import ESTIMATES, Kind
+from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.kubectl.explanation import Explanation, explained, standing_of_estimate
+from joulecast_operator.kubectl.names import Named
+from joulecast_operator.kubectl.ranking import Ranking, ranked
+from joulecast_operator.kubectl.server import RequestError, Server
+from joulecast_operator.kubectl.standing import Estimates, is_counted, standing_of
+from joulecast_operator.workloads.pods import KINDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """Workloads that were read. ``unread``: why those of a kind were not, by kind."""
+
+    workloads: tuple[Resource, ...]
+    unread: dict[str, str] = field(default_factory=dict)
+
+
+def ranking_at(server: Server, namespace: str | None) -> Ranking:
+    """Return the workloads of a namespace, or of all, by forecast power. Raises JoulecastError."""
+    estimates = Estimates(server.all(ESTIMATES, namespace))
+    found = read_workloads(server, namespace, (row.kind for row in KINDS.values()))
+    counted = (each for each in found.workloads if is_counted(each))
+    return ranked((standing_of(each, estimates, _namespace(each)) for each in counted), found.unread)
+
+
+def read_workloads(server: Server, namespace: str | None, kinds: Iterable[Kind]) -> Read:
+    """Read all workloads of ``kinds``. Raises RequestError where the user may read none of them."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    refused: dict[str, RequestError] = {}
+    for kind in kinds:
+        try:
+            found[kind.kind] = server.all(kind, namespace)
+        except RequestError as error:
+            if error.status == 403:
+                refused[kind.kind] = error
+            elif error.status != 404 or not kind.optional:
+                raise
+    if refused and not found:
+        raise next(iter(refused.values()))
+    workloads = (each for listed in found.values() for each in listed)
+    return Read(workloads=tuple(workloads), unread={kind: str(error) for kind, error in refused.items()})
+
+
+def explanation_at(server: Server, namespace: str, named: Named) -> tuple[Explanation, Resource | None]:
+    """Return the explanation of an object, and the workload if it is one. Raises JoulecastError."""
+    found = server.find(named.kind, namespace, named.name)
+    if found is None:
+        raise JoulecastError(
+            f"there is no {named.kind.kind} {named.name!r} in the namespace {namespace!r}: correct the name, or name"
+            " another namespace by -n",
+            reason="NotFound",
+        )
+    if named.kind is ESTIMATES:
+        ready = condition(mapping(found.get("status")), READY) or {}
+        message = str(ready.get("message") or "the controller has not looked at it yet: check that it runs")
+        return explained(standing_of_estimate(found, state=state_of(found), message=message)), None
+    estimates = Estimates(server.all(ESTIMATES, namespace))
+    return explained(standing_of(found, estimates, namespace)), found
+
+
+def _namespace(workload: Resource) -> str:
+    return str(mapping(workload.get("metadata")).get("namespace"))

@@ -1,0 +1,187 @@
+"""Tell how a workload stands: its forecast, or why it has none, and the power that follows; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from joulecast_operator.api.annotations import READY
+from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.api.workload import quantity
+from joulecast_operator.index import slim
+from joulecast_operator.index.stores import Link
+from joulecast_operator.workloads import discovery
+from joulecast_operator.workloads.choice import estimate_for
+from joulecast_operator.workloads.dimensions import PHASES
+from joulecast_operator.workloads.pods import KINDS, kind_of
+from joulecast_operator.workloads.verdict import verdict_on
+
+NONE: Final = "None"
+"""The state of a workload that no estimate is about."""
+
+_SKIPPED: Final = "it asks for no forecast by the annotation joulecast.dev/skip"
+_WITHOUT: Final = (
+    "no estimate is about it: apply an InferenceEnergyEstimate with targetRef, or annotate it with joulecast.dev/model"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """Energy with its interval, in joules. ``per``: what it is of: inference, request, input token, output token."""
+
+    per: str
+    joules: float
+    lower: float
+    upper: float
+
+
+_FIELDS: Final = {
+    "request": ("joulesPerRequest", "request"),
+    "prefill": ("joulesPerInputToken", "input token"),
+    "decode": ("joulesPerOutputToken", "output token"),
+}
+"""The field of a result that stands for it, by phase, and what its joules are per; of a batch see ``figure_of``."""
+
+
+def figure_of(row: Resource) -> Figure:
+    """Return the energy of a result, of one inference where it is of a batch."""
+    name, per = _FIELDS.get(PHASES.value(row), ("joulesPerBatch", "inference"))
+    size = int(row.get("batchSize") or 1) if per == "inference" else 1
+    joules, lower, upper = (float(row.get(f"{name}{end}") or 0.0) / size for end in ("", "Lower", "Upper"))
+    return Figure(per=per, joules=joules, lower=lower, upper=upper)
+
+
+class Estimates:
+    """The estimates of some namespaces, found as the controller's index finds them."""
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        """Hold ``resources``; of two that have one name the later one."""
+        self._named = {_place(resource): resource for resource in resources}
+        self._linked: dict[Link, list[Resource]] = {}
+        for resource in self._named.values():
+            for link in slim.estimate_links(resource):
+                self._linked.setdefault(link, []).append(resource)
+
+    def get(self, namespace: str, name: str) -> Resource | None:
+        """Return the estimate of that name; None if there is none."""
+        return self._named.get((namespace, name))
+
+    def by_target(self, namespace: str, kind: str, name: str) -> Iterable[Resource]:
+        """Return estimates whose targetRef is that workload."""
+        return self._linked.get((slim.TARGET + kind, namespace, name), ())
+
+    def by_model(self, namespace: str, reference: str) -> Iterable[Resource]:
+        """Return estimates that name exactly that image or address of a model."""
+        return self._linked.get((slim.MODEL, namespace, reference), ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a workload stands.
+
+    - ``kind``, ``namespace``, ``name``: the workload.
+    - ``state``: ``Ready``, ``Pending``, ``Failed``, or ``None`` where no estimate is about it.
+    - ``sentence``: the same in words.
+    - ``pods``: the pods that it asks for at once; None where that is not known.
+    - ``estimate``: the estimate about it, and ``row`` the result of it that fits the workload; None without one.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    state: str
+    sentence: str
+    pods: int | None = None
+    estimate: Resource | None = field(default=None, repr=False)
+    row: Resource | None = field(default=None, repr=False)
+
+    @property
+    def title(self) -> str:
+        """Return the kind and name as kubectl writes them."""
+        return f"{self.kind.lower()}/{self.name}"
+
+    @property
+    def figure(self) -> Figure | None:
+        """Return the energy of an inference, request or token; None without a forecast."""
+        return None if self.row is None else figure_of(self.row)
+
+    @property
+    def accelerator(self) -> str | None:
+        """Return the accelerator that the forecast is for; None without one."""
+        return None if self.row is None else str(self.row.get("accelerator"))
+
+    @property
+    def requests_per_second(self) -> float | None:
+        """Return the requests per second of each pod that the estimate is for; None where it gives none."""
+        if self.row is None or not self.row.get("joulesPerRequest"):
+            return None
+        stated = mapping(mapping(mapping(self.estimate).get("spec")).get("workload")).get("requestsPerSecond")
+        return None if stated is None else quantity(stated)
+
+    @property
+    def watts(self) -> float | None:
+        """Return the joules of a request times the requests per second of all pods; None without a rate.
+
+        It is at most the power of busy pods: a pod that gets more requests than it completes is busy all the time.
+        """
+        rate, busy = self.requests_per_second, self.busy_watts
+        if self.row is None or rate is None or busy is None or self.pods is None:
+            return None
+        return min(float(self.row["joulesPerRequest"]) * rate * self.pods, busy)
+
+    @property
+    def busy_watts(self) -> float | None:
+        """Return the power of all pods while each runs without a pause; None where the pods are not known."""
+        if self.row is None or self.pods is None:
+            return None
+        return float(self.row.get("averagePowerWatts") or 0.0) * self.pods
+
+
+def standing_of(workload: Resource, estimates: Estimates, namespace: str) -> Standing:
+    """Return how ``workload`` stands by the estimates of its ``namespace``, as the controller sees it."""
+    kind = KINDS[kind_of(workload)].kind
+    seen = slim.workload(kind, workload)
+    name = str(mapping(workload.get("metadata")).get("name"))
+    found: dict[str, Any] = {"kind": kind.kind, "namespace": namespace, "name": name, "pods": seen.get(slim.PODS)}
+    if discovery.skipped(seen):
+        return Standing(**found, state=NONE, sentence=_SKIPPED)
+    estimate = estimate_for(seen, estimates, namespace=namespace)
+    verdict = verdict_on(seen, estimate, namespace)
+    if verdict is None:
+        return Standing(**found, state=NONE, sentence=_WITHOUT)
+    row = verdict.row if verdict.state == READY else None
+    return Standing(**found, state=verdict.state, sentence=verdict.sentence, estimate=estimate, row=row)
+
+
+def is_counted(workload: Resource) -> bool:
+    """Tell whether a workload stands for itself: one that a controller owns is counted as its owner."""
+    return discovery.top_owner(workload) is None
+
+
+def document_of(standing: Standing) -> dict[str, Any]:
+    """Return a standing as a document; what is not known is left out."""
+    figure = standing.figure
+    energy = figure and {"per": figure.per, "joules": figure.joules, "lower": figure.lower, "upper": figure.upper}
+    row: Mapping[str, Any] = standing.row or {}
+    found: dict[str, Any] = {
+        "namespace": standing.namespace,
+        "kind": standing.kind,
+        "name": standing.name,
+        "state": standing.state,
+        "message": standing.sentence,
+        "estimate": mapping(mapping(standing.estimate).get("metadata")).get("name"),
+        "accelerator": standing.accelerator,
+        "origin": row.get("origin"),
+        "pods": standing.pods,
+        "energy": energy,
+        "requestsPerSecond": standing.requests_per_second,
+        "watts": standing.watts,
+        "busyWatts": standing.busy_watts,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _place(estimate: Resource) -> tuple[str, str]:
+    metadata = mapping(estimate.get("metadata"))
+    return str(metadata.get("namespace")), str(metadata.get("name"))

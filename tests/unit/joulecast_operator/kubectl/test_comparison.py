@@ -1,0 +1,69 @@
+"""Forecasts before and after an apply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from joulecast_operator.kubectl.comparison import Change, compared, comparison_document
+from joulecast_operator.kubectl.standing import Standing
+from tests.unit.joulecast_operator.samples.workloads import A100, H200, generation, row
+
+
+def standing(found: dict[str, Any] | None, *, pods: int = 2, kind: str = "Deployment") -> Standing:
+    state = "Pending" if found is None else "Ready"
+    return Standing(kind=kind, namespace="shop", name="web", state=state, sentence="why", pods=pods, row=found)
+
+
+def change(before: Standing | None, after: Standing | None, kind: str = "Deployment", **more: str) -> Change:
+    return Change(kind=kind, namespace="shop", name="web", before=before, after=after, **more)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome"),
+    [
+        (standing(row()), standing(row()), "same"),
+        (standing(row()), standing(row(joules=0.4213)), "same"),
+        (standing(row()), standing(row(joules=0.5)), "changed"),
+        (standing(row()), standing(row(), pods=3), "changed"),
+        (standing(row()), standing(row(A100)), "changed"),
+        (standing(row()), standing(generation()), "changed"),
+        (None, standing(row()), "new"),
+        (standing(None), standing(row()), "new"),
+        (standing(row()), standing(None), "unknown"),
+        (standing(row()), None, "refused"),
+    ],
+)
+def test_what_an_apply_does_to_a_forecast(before: Standing | None, after: Standing | None, outcome: str) -> None:
+    assert change(before, after).outcome == outcome
+
+
+def test_only_joules_of_the_same_unit_have_a_ratio() -> None:
+    assert change(standing(row(joules=0.4)), standing(row(joules=0.5))).ratio == pytest.approx(1.25)
+    assert change(standing(row()), standing(generation())).ratio is None
+    assert change(None, standing(row())).ratio is None
+
+
+def test_the_power_of_pods_is_added_up_of_workloads_that_are_known_at_both_times() -> None:
+    found = compared(
+        [
+            change(standing(row(), pods=1), standing(row(), pods=3)),
+            change(None, standing(row(H200), pods=1)),
+            change(standing(row()), standing(None)),
+            change(standing(row()), None, refusal="no"),
+            change(standing(row()), standing(row()), kind="InferenceEnergyEstimate"),
+        ],
+        ["Service", "ConfigMap", "Service"],
+    )
+    assert found.busy_watts == (341.2, pytest.approx(4 * 341.2))
+    assert [each.outcome for each in found.unknown] == ["unknown", "refused"]
+    assert found.others == {"Service": 2, "ConfigMap": 1}
+
+
+def test_the_document_says_what_is_refused_and_why() -> None:
+    found = comparison_document(compared([change(standing(row()), None, refusal="it is invalid")], []))
+    (only,) = found["changes"]
+    assert (only["outcome"], only["refusal"], only["before"]["state"]) == ("refused", "it is invalid", "Ready")
+    assert "after" not in only
+    assert found["busyWatts"] == {"before": 0, "after": 0}

@@ -1,0 +1,112 @@
+"""Why a number is what it is, from the status of an estimate alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from joulecast_operator.api.annotations import BATCH_SIZE, FOR_ACCELERATOR
+from joulecast_operator.kubectl.explanation import (
+    Explanation,
+    accelerator_facts,
+    chosen_by,
+    explained,
+    explanation_document,
+    model_facts,
+    standing_of_estimate,
+)
+from joulecast_operator.kubectl.standing import Estimates, standing_of
+from tests.unit.joulecast_operator.samples.workloads import A100, H200, estimate, generation, row, workload
+
+LAYERS = [{"name": "/Conv", "opType": "Conv", "joules": 0.2, "share": 0.5}]
+
+
+def held(*rows: dict[str, Any], **status: Any) -> dict[str, Any]:
+    found = estimate(rows=rows or None)
+    found["status"] |= {"topLayers": LAYERS, "intervalReasons": ["another runtime"], **status}
+    return found
+
+
+def of_estimate(found: dict[str, Any]) -> Explanation:
+    return explained(standing_of_estimate(found, state="Ready", message="2 forecasts"))
+
+
+def test_the_first_result_of_an_estimate_is_explained_with_its_layers_and_reasons() -> None:
+    found = of_estimate(held())
+    assert found.row is not None
+    assert (found.row["accelerator"], found.is_first, found.phases) == (H200, True, ())
+    assert list(found.layers) == LAYERS
+    assert found.reasons == ("another runtime",)
+    assert [each["accelerator"] for each in found.others] == [A100]
+
+
+def test_the_result_that_fits_a_workload_is_explained_and_not_taken_for_the_first() -> None:
+    named = workload("Deployment", annotations={FOR_ACCELERATOR: A100, BATCH_SIZE: "32"})
+    found = explained(standing_of(named, Estimates([held()]), "shop"))
+    assert found.row is not None
+    assert (found.row["accelerator"], found.is_first) == (A100, False)
+    assert explanation_document(found)["ofFirstResult"] is False
+    assert chosen_by(named) == {"for-accelerator": A100, "batch-size": "32"}
+
+
+def test_a_request_is_split_into_what_it_reads_and_what_it_writes() -> None:
+    read, written = of_estimate(held(generation(joules=3.1))).phases
+    assert (read.name, read.tokens, written.name, written.tokens) == ("prefill", 512, "decode", 256)
+    assert read.joules == pytest.approx(512 * 0.0006)
+    assert read.joules + written.joules == pytest.approx(3.1)
+    assert read.share + written.share == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+def test_a_single_phase_is_not_split(phase: str) -> None:
+    assert of_estimate(held(generation(phase=phase))).phases == ()
+
+
+def test_a_status_of_an_older_release_has_no_reasons_and_none_are_made_up() -> None:
+    old = held()
+    del old["status"]["intervalReasons"], old["status"]["topLayers"]
+    found = of_estimate(old)
+    assert (found.reasons, found.layers) == (None, ())
+    assert of_estimate(held(intervalReasons=[])).reasons == ()
+
+
+def test_without_a_result_there_are_the_results_of_other_settings() -> None:
+    other = workload("Deployment", annotations={BATCH_SIZE: "7"})
+    found = explained(standing_of(other, Estimates([held()]), "shop"))
+    assert found.row is None
+    assert len(found.others) == 2
+    nothing = explained(standing_of(other, Estimates([]), "shop"))
+    assert (nothing.estimate, nothing.others, nothing.conditions) == (None, (), [])
+
+
+def test_what_said_which_accelerator_is_told() -> None:
+    by_nodes = {"source": "resource", "products": [H200, A100], "decides": A100, "range": "0.4–0.6 J/batch"}
+    found = accelerator_facts(held(target={"kind": "Deployment", "name": "web", "accelerators": by_nodes}))
+    assert found["accelerators by"] == "the extended resource that the pods ask for, and the nodes that have it"
+    assert found["decides"] == f"{A100}, which needs most energy"
+    assert found["may run on"] == f"{H200}, {A100}"
+    given = held() | {"spec": {"model": {}, "accelerators": {"names": [H200]}}}
+    assert accelerator_facts(given)["accelerators by"] == "spec.accelerators of the estimate"
+    assert accelerator_facts(held())["accelerators by"] == "the nodes of the cluster"
+    without = accelerator_facts(held(target={"accelerators": {"message": "the pods ask for a slice"}}))
+    assert (without["accelerators by"], without["left out"]) == ("", "the pods ask for a slice")
+
+
+def test_which_model_was_read_is_told() -> None:
+    understood = {"engine": "vLLM", "container": "main", "used": ["--dtype"], "ignored": ["--enforce-eager"]}
+    totals = {"macs": 4_089_184_256, "params": 25_557_032}
+    found = model_facts(held(image="r.example/m:1", modelPath="m.onnx", understood=understood, totals=totals))
+    assert found["model"] == "r.example/m:1, m.onnx in it"
+    assert (found["engine"], found["ignores"]) == ("vLLM in container main", "--enforce-eager")
+    assert found["counted"] == "4,089,184,256 MACs, 25,557,032 parameters"
+
+
+def test_the_document_has_the_status_that_it_rests_on() -> None:
+    found = explanation_document(of_estimate(held(generation(), totals={"macs": 1, "params": 2})))
+    assert found["totals"] == {"macs": 1, "params": 2}
+    assert [each["name"] for each in found["phases"]] == ["prefill", "decode"]
+    assert found["object"]["energy"]["per"] == "request"
+    assert found["conditions"][0]["type"] == "Ready"
+    assert found["result"] == generation()
+    assert explanation_document(of_estimate(held(row())))["phases"] == []
