@@ -17,6 +17,7 @@ from joulecast_operator.api.conditions import READY, USABLE, defect_status
 from joulecast_operator.api.kinds import (
     ANNOTATED,
     CALIBRATIONS,
+    CUSTOM,
     DEPLOYMENTS,
     ESTIMATES,
     NAMESPACES,
@@ -31,6 +32,7 @@ from joulecast_operator.cluster import defects
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.cluster.networks import ClusterNetworks
 from joulecast_operator.cluster.scopes import own_deployments, watched
+from joulecast_operator.cluster.served_kinds import ServedKinds
 from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
@@ -167,12 +169,21 @@ class Controller:
             index=self.index, cluster=self.cluster, scopes=tuple(_scopes(settings)), on_change=self.changed
         )
         self.watches.then(self.work)
+        self.served_kinds = ServedKinds(
+            kinds=CUSTOM.values(),
+            cluster=self.cluster,
+            index=self.index,
+            watches=self.watches,
+            namespaces=settings.namespaces,
+            on_change=self._ask_all,
+        )
 
     # -- work
 
     async def work(self) -> None:
         """Reconcile all objects once, then each that changes, and all again at every sweep."""
         await self.networks.look()  # before anything is fetched
+        await self.served_kinds.look()  # before estimates, whose targets may be of such a kind
         for key in self.index.keys(PROFILES):
             await self._guarded(self.profiles.load, key)  # before estimates, which would else be forecast twice
         self.workloads.remember_reasons()
@@ -181,6 +192,7 @@ class Controller:
             group.create_task(self.queue.work(self.reconcile, workers=self._settings.reconcilers))
             group.create_task(self._sweep())
             group.create_task(self.networks.watch())
+            group.create_task(self.served_kinds.watch())
 
     async def keep_certificate(self) -> None:
         """Keep the webhook's certificate in order, or warn before one of another source expires, until cancelled."""
@@ -254,6 +266,8 @@ class Controller:
                     self._queue_each(self.index.keys(kind, key.name))
         elif key.kind in ANNOTATED:
             self._workload_changed(key, before, after)
+        elif key.kind in CUSTOM:
+            self._target_changed(key, before, after)
         else:
             self.queue.add(key)
             if key.kind == ESTIMATES.kind:
@@ -270,10 +284,13 @@ class Controller:
         if key == self._own and changes.rest(before) != changes.rest(after):
             self.queue.add(key)  # before all others, because an uninstall waits for the answer
             self.queue_all()
-        if changes.inputs(before) != changes.inputs(after) or changes.pods(before) != changes.pods(after):
-            self._queue_each(self.workloads.targeting(key))
+        self._target_changed(key, before, after)
         if changes.inputs(before) != changes.inputs(after) or changes.outputs(before) != changes.outputs(after):
             self.queue.add(key)
+
+    def _target_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
+        if changes.inputs(before) != changes.inputs(after) or changes.pods(before) != changes.pods(after):
+            self._queue_each(self.workloads.targeting(key))
 
     def _estimate_changed(self, before: Resource | None, after: Resource | None) -> None:
         for estimate in (before, after):

@@ -17,6 +17,7 @@
   verbs: [patch]
 {{- $verbs := .Values.statusOnly | default false | ternary "[get, list, watch]" "[get, list, watch, patch]" }}
 {{ include "joulecast.workloadRules" $verbs }}
+{{ include "joulecast.customKindRules" . }}
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
@@ -30,6 +31,22 @@
 - apiGroups: [batch]
   resources: [jobs, cronjobs]
   verbs: {{ . }}
+{{- end -}}
+
+{{/* The custom kinds that a targetRef may name, which joulecast reads where the cluster has them. */}}
+{{- define "joulecast.customKindRules" -}}
+- apiGroups: [serving.kserve.io]
+  resources: [inferenceservices, llminferenceservices]
+  verbs: [get, list, watch]
+- apiGroups: [ray.io]
+  resources: [rayservices]
+  verbs: [get, list, watch]
+- apiGroups: [leaderworkerset.x-k8s.io]
+  resources: [leaderworkersets]
+  verbs: [get, list, watch]
+- apiGroups: [apps.nvidia.com]
+  resources: [nimservices]
+  verbs: [get, list, watch]
 {{- end -}}
 
 {{/* What is not in a namespace. */}}

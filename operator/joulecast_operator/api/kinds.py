@@ -57,6 +57,23 @@ STATEFUL_SETS: Final = Kind(group="apps", version="v1", plural="statefulsets", k
 DAEMON_SETS: Final = Kind(group="apps", version="v1", plural="daemonsets", kind="DaemonSet", optional=True)
 JOBS: Final = Kind(group="batch", version="v1", plural="jobs", kind="Job", optional=True)
 CRON_JOBS: Final = Kind(group="batch", version="v1", plural="cronjobs", kind="CronJob", optional=True)
+INFERENCE_SERVICES: Final = Kind(
+    group="serving.kserve.io", version="v1beta1", plural="inferenceservices", kind="InferenceService", optional=True
+)
+LLM_INFERENCE_SERVICES: Final = Kind(
+    group="serving.kserve.io",
+    version="v1alpha1",
+    plural="llminferenceservices",
+    kind="LLMInferenceService",
+    optional=True,
+)
+RAY_SERVICES: Final = Kind(group="ray.io", version="v1", plural="rayservices", kind="RayService", optional=True)
+LEADER_WORKER_SETS: Final = Kind(
+    group="leaderworkerset.x-k8s.io", version="v1", plural="leaderworkersets", kind="LeaderWorkerSet", optional=True
+)
+NIM_SERVICES: Final = Kind(
+    group="apps.nvidia.com", version="v1alpha1", plural="nimservices", kind="NIMService", optional=True
+)
 NODES: Final = Kind(group="", version="v1", plural="nodes", kind="Node", namespaced=False)
 NAMESPACES: Final = Kind(group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False)
 CONFIG_MAPS: Final = Kind(group="", version="v1", plural="configmaps", kind="ConfigMap")
@@ -83,3 +100,13 @@ ACCESS_REVIEWS: Final = Kind(
 
 ANNOTATED: Final = {kind.kind: kind for kind in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, JOBS, CRON_JOBS)}
 """The kinds of workloads that joulecast annotates, and reviews at admission, by their names in manifests."""
+
+CUSTOM: Final = {
+    kind.kind: kind
+    for kind in (INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, RAY_SERVICES, LEADER_WORKER_SETS, NIM_SERVICES)
+}
+"""Kinds of workloads that come with a CustomResourceDefinition. joulecast reads them and never writes them, because
+controllers such as KServe's copy annotations into pod templates."""
+
+TARGETS: Final = ANNOTATED | CUSTOM
+"""The kinds of workloads that an estimate may name in its targetRef, by their names in manifests."""

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from joulecast_operator.api.kinds import ANNOTATED
+from joulecast_operator.api.kinds import TARGETS
 from joulecast_operator.api.parts import Name, Part, SecretKeys, rules
 
 _IMAGE_CHARACTERS: Final = 512  # registry host 255 + repository 255, then a tag or digest; none longer was seen
@@ -91,7 +91,7 @@ class TargetReference(Part):
     )
     kind: Annotated[str, Field(min_length=1, max_length=63)] = Field(
         "Deployment",
-        description=f"Kind of the workload: {', '.join(ANNOTATED)}. Of any other kind the condition Ready says that it"
+        description=f"Kind of the workload: {', '.join(TARGETS)}. Of any other kind the condition Ready says that it"
         " is not covered.",
     )
     name: Name = Field(description="Name of the workload.")

@@ -166,9 +166,13 @@ class TargetFacts(Part):
     name: StatusText = Field(description="Name of the workload.")
     pods: int | None = Field(
         None,
-        description="Pods that it asks for at once: replicas, the nodes of a DaemonSet, parallelism of a Job, and of"
-        " one run of a CronJob; 0 while it is suspended or after a Job has ended.",
+        description="Pods that it asks for at once: replicas, the nodes of a DaemonSet, parallelism of a Job and of"
+        " one run of a CronJob, replicas × size of a LeaderWorkerSet; 0 while it is suspended or after a Job has"
+        " ended.",
         json_schema_extra={"format": "int64"},
+    )
+    model: StatusText | None = Field(
+        None, description="What it most likely runs: an image that may hold the model, or the model's address."
     )
     accelerators: TargetAccelerators | None = Field(None, description="The accelerators that it may run on.")
 

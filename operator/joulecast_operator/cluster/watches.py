@@ -55,10 +55,11 @@ class Watches:
         self.settings = settings()
         self._index = index
         self._cluster = cluster
-        self._scopes = scopes
+        self._scopes = list(scopes)
         self._on_change = on_change or (lambda *_: None)
         self._works: list[BackgroundWork] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._following: dict[Scope, asyncio.Task[None]] = {}
         self._unreadable: dict[Key, str] = {}
         kopf.on.login(registry=self.registry)(self._login)
         kopf.on.startup(registry=self.registry)(self._startup)
@@ -101,6 +102,26 @@ class Watches:
         for scope in self._readable():
             with self._noting(scope):
                 self._asked[scope] = await self._cluster.version(scope.path, selector=scope.selector)
+
+    async def join(self, scopes: Iterable[Scope]) -> None:
+        """Watch the objects of ``scopes`` as well, from now until ``leave``; those that exist count as changes."""
+        for scope in scopes:
+            await self._relist(scope)
+            self._scopes.append(scope)
+            self._following[scope] = self._spawn(self._follow(scope))
+
+    async def leave(self, scopes: Iterable[Scope]) -> None:
+        """End the watches of ``scopes``, which ``join`` began, and drop their objects from the index."""
+        for scope in scopes:
+            task = self._following.pop(scope)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self._tasks.remove(task)
+            self._scopes.remove(scope)
+            for known in (self._versions, self._asked, self._forbidden):
+                known.pop(scope, None)
+            self._index.note_unreadable(scope, unreadable=False)
+            self._drop([key for key in self._index.keys(scope.kind, scope.namespace) if scope.covers(key)])
 
     def notes(self) -> list[str]:
         """Return a sentence for each namespace and kind that may not be read."""
@@ -182,7 +203,8 @@ class Watches:
         refused = error.status == HTTPStatus.FORBIDDEN and (scope.namespace is not None or scope.kind.optional)
         if not refused and not (error.status == HTTPStatus.NOT_FOUND and scope.kind.optional):
             return False
-        sentence = _unreadable(scope)
+        went = not refused and scope in self._following  # which whoever called ``join`` finds out soon
+        sentence = f"{scope} are not served by the cluster any more" if went else _unreadable(scope)
         if scope not in self._forbidden:
             log.warning("%s (%s)", sentence, error)
         self._forbidden[scope] = sentence
@@ -287,10 +309,11 @@ class Watches:
             else:
                 compared = time.monotonic() if is_due else compared
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         task.add_done_callback(_stop_on_failure)
         self._tasks.append(task)
+        return task
 
 
 def settings() -> kopf.OperatorSettings:

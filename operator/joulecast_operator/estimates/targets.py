@@ -9,7 +9,7 @@ from typing import Any, Final
 from joulecast_operator.api import bounds
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import EstimateSpec
-from joulecast_operator.api.kinds import ANNOTATED
+from joulecast_operator.api.kinds import CUSTOM, TARGETS, Kind
 from joulecast_operator.api.models import ConfigMapKey, TargetReference
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.estimates.accelerators import accelerator_facts, accelerators_of_workload
@@ -79,8 +79,8 @@ def model_of(estimate: Resource, spec: EstimateSpec, index: Index) -> FoundModel
 
 def workload_of(target: TargetReference, namespace: str, index: Index) -> Resource | Wrong:
     """Return the workload of ``namespace`` that ``target`` refers to, or why there is none."""
-    kind = ANNOTATED.get(target.kind)
-    if kind is None or target.api_version not in (None, kind.api_version):
+    kind = TARGETS.get(target.kind)
+    if kind is None or not _is_of(kind, target.api_version):
         return _uncovered(target)
     workload = index.workload(kind.kind, namespace, target.name)
     if workload is not None:
@@ -90,6 +90,12 @@ def workload_of(target: TargetReference, namespace: str, index: Index) -> Resour
             reason="TargetForbidden",
             message=f"joulecast may not read {kind.kind}s in namespace {namespace!r}: upgrade joulecast's release,"
             " which gives the right, or give spec.model instead of spec.targetRef",
+        )
+    if not index.is_served(kind.kind):
+        return Wrong(
+            reason="TargetKindNotServed",
+            message=f"this cluster has no kind {kind.kind} of the API group {kind.group}: install what brings it, or"
+            " correct spec.targetRef",
         )
     return Wrong(
         reason="TargetNotFound",
@@ -109,16 +115,25 @@ def facts_of(
     if target is None or workload is None or isinstance(workload, Wrong):
         return None
     counted = {PODS: workload[PODS]} if PODS in workload else {}
-    facts = {"kind": target.kind, "name": target.name, **counted}
+    model = discovery.model_reference(workload)
+    named = {"model": bounds.text(model.reference)} if model else {}
+    facts = {"kind": target.kind, "name": target.name, **counted, **named}
     accelerators = accelerators_of_workload(workload, index.nodes())
     if isinstance(accelerators, Waiting):
         return facts
     return facts | {"accelerators": accelerator_facts(accelerators, results)}
 
 
+def _is_of(kind: Kind, api_version: str | None) -> bool:
+    """Tell whether a targetRef with this API version means ``kind``: of a custom kind, any version of its group."""
+    if api_version is None or api_version == kind.api_version:
+        return True
+    return kind.kind in CUSTOM and api_version.startswith(f"{kind.group}/")
+
+
 def _uncovered(target: TargetReference) -> Wrong:
     named = f"{target.api_version} {target.kind}" if target.api_version else target.kind
-    listed = ", ".join(f"{kind.kind} ({kind.api_version})" for kind in ANNOTATED.values())
+    listed = ", ".join(f"{kind.kind} ({kind.api_version})" for kind in TARGETS.values())
     return Wrong(
         reason="TargetKindNotSupported",
         message=f"spec.targetRef names the kind {named}, which joulecast does not cover: name one of {listed}, or give"

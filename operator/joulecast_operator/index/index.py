@@ -13,7 +13,17 @@ from functools import partial
 from typing import Any
 
 from joulecast_operator.api.annotations import NOT_WRITTEN, WRITTEN_LABEL
-from joulecast_operator.api.kinds import ANNOTATED, CALIBRATIONS, ESTIMATES, NAMESPACES, NODES, PROFILES, Kind
+from joulecast_operator.api.kinds import (
+    ANNOTATED,
+    CALIBRATIONS,
+    CUSTOM,
+    ESTIMATES,
+    NAMESPACES,
+    NODES,
+    PROFILES,
+    TARGETS,
+    Kind,
+)
 from joulecast_operator.api.objects import Key, Resource, Scope, key_of, mapping, version_of
 from joulecast_operator.index import candidates, slim
 from joulecast_operator.index.candidates import Candidates
@@ -49,6 +59,7 @@ class Index:
                 (PROFILES, StoragePolicy(slim=slim.without_noise)),
                 (CALIBRATIONS, StoragePolicy(slim=slim.without_noise)),
                 *((kind, _of_workloads(kind)) for kind in ANNOTATED.values()),
+                *((kind, _of_custom(kind)) for kind in CUSTOM.values()),
                 (NODES, StoragePolicy(slim=slim.node)),
                 (NAMESPACES, StoragePolicy(slim=slim.namespace)),
             )
@@ -59,6 +70,7 @@ class Index:
         self._suspects: dict[Key, str] = {}
         self._behind_since: dict[Scope, float] = {}
         self._unreadable: set[Scope] = set()
+        self._unserved: set[str] = set(CUSTOM)
 
     # -- change
 
@@ -157,7 +169,7 @@ class Index:
 
     def workload(self, kind: str, namespace: str, name: str) -> Resource | None:
         """Return the workload of that kind and name; None if there is none, or if the kind is none of workloads."""
-        return self.resource(Key(kind=kind, namespace=namespace, name=name)) if kind in ANNOTATED else None
+        return self.resource(Key(kind=kind, namespace=namespace, name=name)) if kind in TARGETS else None
 
     def keys(self, kind: Kind, namespace: str | None = None) -> list[Key]:
         """Return the keys of a kind, in one namespace or in all."""
@@ -177,6 +189,17 @@ class Index:
     def is_unreadable(self, kind: str, namespace: str) -> bool:
         """Tell whether objects of that kind may not be read in ``namespace``."""
         return any(each.kind.kind == kind and each.namespace in (None, namespace) for each in self._unreadable)
+
+    def note_served(self, kind: Kind, *, served: bool) -> None:
+        """Record whether the cluster serves an optional ``kind``; a custom one counts as not served before that."""
+        if served:
+            self._unserved.discard(kind.kind)
+        else:
+            self._unserved.add(kind.kind)
+
+    def is_served(self, kind: str) -> bool:
+        """Tell whether the cluster serves that kind."""
+        return kind not in self._unserved
 
     # -- lag
 
@@ -244,6 +267,11 @@ class Index:
 
 def _of_workloads(kind: Kind) -> StoragePolicy:
     return StoragePolicy(slim=partial(slim.workload, kind), packed=True, links=slim.workload_links)
+
+
+def _of_custom(kind: Kind) -> StoragePolicy:
+    """Return how workloads of a custom kind are kept: without links, because no annotation of theirs is written."""
+    return StoragePolicy(slim=partial(slim.workload, kind), packed=True)
 
 
 def _remove(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from joulecast_operator.api.annotations import ESTIMATE, PREFIX, WRITTEN_LABEL, annotations_of
-from joulecast_operator.api.kinds import DEPLOYMENTS, MANAGED_BY_LABEL, Kind
+from joulecast_operator.api.kinds import CUSTOM, DEPLOYMENTS, MANAGED_BY_LABEL, Kind
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.workload import CLOCK_FIELD
 from joulecast_operator.index.stores import Link
 from joulecast_operator.workloads import discovery, placement, pods
-from joulecast_operator.workloads.containers import reference
+from joulecast_operator.workloads.containers import DECLARES, reference
+from joulecast_operator.workloads.custom.table import as_workload
 from joulecast_operator.workloads.engines import served
 
 DEVICES: Final = "nvidia.com/"
@@ -92,8 +93,8 @@ def workload(kind: Kind, resource: Resource) -> Resource:
     and with the number of pods that it asks for."""
     kept = _some(resource.get("metadata") or {}, _IDENTITY)
     kept["annotations"] = _our_annotations(resource)
-    named = {**resource, "kind": kind.kind}
-    pod, asked = pods.pod_spec(named), pods.pods_asked_for(named)
+    named, asked = _in_one_form(kind, resource)
+    pod = pods.pod_spec(named)
     template = {
         **served.kept(pod),
         "initContainers": [{"image": each.get("image")} for each in pod.get("initContainers") or ()],
@@ -102,7 +103,17 @@ def workload(kind: Kind, resource: Resource) -> Resource:
         **placement.kept(pod),
     }
     counted = {} if asked is None else {PODS: asked}
-    return {"kind": kind.kind, "metadata": kept, **pods.with_template(kind.kind, {"spec": template}), **counted}
+    declared = _some(named, (DECLARES,))
+    found = {"kind": kind.kind, "metadata": kept, **pods.with_template(kind.kind, {"spec": template})}
+    return found | declared | counted
+
+
+def _in_one_form(kind: Kind, resource: Resource) -> tuple[Resource, int | None]:
+    """Return a workload with its kind and its pod template where ``pods`` finds it, and the pods that it asks for."""
+    if kind.kind in CUSTOM:
+        return as_workload(kind, resource)
+    named = {**resource, "kind": kind.kind}
+    return named, pods.pods_asked_for(named)
 
 
 def node(resource: Resource) -> Resource:

@@ -39,7 +39,8 @@ _OF_PRICES: Final = (
 _OF_SPECS: Final = (
     "ContainerServesNoModel", "InvalidPullSecret", "InvalidSchedule", "InvalidSpec", "NamespaceNotAllowed",
     "NameTaken", "PullSecretForbidden", "PullSecretNotFound", "SharedAccelerator", "SeveralAccelerators",
-    "TargetForbidden", "TargetHasNoImage", "TargetKindNotSupported", "TargetNotFound", "TooManyResults",
+    "TargetForbidden", "TargetHasNoImage", "TargetKindNotServed", "TargetKindNotSupported",
+    "TargetNotFound", "TooManyResults",
     "UnknownTensorParallel",
 )  # fmt: skip
 _OF_RUNS: Final = (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from joulecast_operator.api.annotations import CONTAINER, MODEL, RUNTIME, annotations_of
 from joulecast_operator.api.conditions import Wrong
-from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.workloads.engines.served import ModelPlace, ServedModel, served_models
 from joulecast_operator.workloads.pods import pod_spec
 
@@ -18,10 +18,19 @@ UNKNOWN_DEGREE: Final = "UnknownTensorParallel"
 UNKNOWN_PLACE: Final = "UnknownModel"
 NOT_PRICED: Final = "EngineNotSupported"
 
+DECLARES: Final = "declares"
+"""The field of a stored workload of a custom kind with the model that a field of its own names, or why none does."""
+
 _ADDRESSES: Final = ("hf://", "s3://")
 _IMAGE: Final = "oci://"
 _LISTED: Final = 8  # containers that a sentence lists
 _SHOWN: Final = 128  # characters of a tenant's word in a sentence
+
+
+def declaring(model: str, problem: str) -> dict[str, Any]:
+    """Return the field of a workload that keeps which model a field of its own names, or why that is not known."""
+    found = {"model": model} if model else {"problem": problem} if problem else {}
+    return {DECLARES: found} if found else {}
 
 
 def serving(workload: Resource) -> ServedModel | Wrong | None:
@@ -29,8 +38,9 @@ def serving(workload: Resource) -> ServedModel | Wrong | None:
 
     Its place may be unknown, but not how it is run.
 
-    The annotation ``joulecast.dev/model`` decides where the model is, and ``joulecast.dev/container`` which container
-    serves it. Several containers that differ in what they serve are ``Wrong`` if neither annotation chooses one.
+    The annotation ``joulecast.dev/model`` decides where the model is, else the field of a custom kind, and
+    ``joulecast.dev/container`` which container serves it. Several containers that differ in what they serve are
+    ``Wrong`` if neither annotation chooses one.
     """
     served = served_models(pod_spec(workload))
     inputs = annotations_of(workload)
@@ -54,6 +64,9 @@ def unserved(workload: Resource, *, runtime: str | None = None) -> Wrong | None:
 
     ``runtime``: the runtime that an estimate gives for the workload; an annotation of the workload may give it, too.
     """
+    problem = mapping(workload.get(DECLARES)).get("problem")
+    if problem and not named_model(workload):
+        return Wrong(reason=UNKNOWN_PLACE, message=problem)
     found = serving(workload)
     if found is None or isinstance(found, Wrong):
         return found
@@ -75,8 +88,10 @@ def reference(text: str) -> str:
 
 
 def named_model(workload: Resource) -> str:
-    """Return the image or address that the workload's annotation names as its model; "" if it has none."""
-    return reference(annotations_of(workload).get(MODEL, ""))
+    """Return the image or address that the workload's annotation names as its model, else a field of its kind; "" if
+    neither does."""
+    declared = mapping(workload.get(DECLARES)).get("model", "")
+    return reference(annotations_of(workload).get(MODEL, "")) or str(declared)
 
 
 def is_address(model: str) -> bool:

@@ -176,7 +176,15 @@ def inputs_hash(workload: Resource) -> str:
     spec = pod_spec(workload)
     images = [list(_volume_images(spec)), list(_container_images(spec))]
     engines = [asdict(served) for served in served_models(spec)]
-    seen = [inputs, *images, engines, pull_secrets(workload), service_account(workload), placement.kept(spec)]
+    seen = [
+        inputs,
+        named_model(workload),
+        *images,
+        engines,
+        pull_secrets(workload),
+        service_account(workload),
+        placement.kept(spec),
+    ]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
 

@@ -17,7 +17,7 @@ from joulecast_operator.api.annotations import (
     RESTING_UNTIL,
     annotations_of,
 )
-from joulecast_operator.api.kinds import ANNOTATED, CALIBRATIONS, ESTIMATES
+from joulecast_operator.api.kinds import ANNOTATED, CALIBRATIONS, CUSTOM, ESTIMATES
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.workloads.dimensions import excluded
 from joulecast_operator.workloads.discovery import top_owner
@@ -45,7 +45,7 @@ def warnings(kind: str, new: Resource, old: Resource) -> tuple[str, ...]:
         return (*_sentences(keys - _KNOWN, _unknown), *misplaced, *_output_as_input(new, old), *_excluded(new))
     if kind in _OWN_KINDS:
         return _sentences(keys - {REFRESH}, lambda key: f"{key} has no effect on an {kind}: only {REFRESH} has one")
-    return (_uncovered(kind, keys),) if keys else ()
+    return ((_by_target(kind, keys) if kind in CUSTOM else _uncovered(kind, keys)),) if keys else ()
 
 
 def _sentences(keys: Iterable[str], sentence: Callable[[str], str]) -> tuple[str, ...]:
@@ -81,6 +81,14 @@ def _excluded(new: Resource) -> Iterable[str]:
             f"{key} has no effect beside {rival}: batch sizes are of one forward pass, concurrency and output tokens"
             " of a generation"
         )
+
+
+def _by_target(kind: str, keys: set[str]) -> str:
+    listed, verb = ", ".join(sorted(keys)[:_NAMED]), "has" if len(keys) == 1 else "have"
+    return (
+        f"{listed} {verb} no effect on an {kind} by itself, which joulecast never writes: apply an {ESTIMATES.kind}"
+        " whose spec.targetRef names it, and give there how the model is run"
+    )
 
 
 def _uncovered(kind: str, keys: set[str]) -> str:

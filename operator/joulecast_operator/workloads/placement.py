@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from joulecast.accelerators.product_names import is_slice
@@ -89,6 +89,31 @@ def kept(pod: Resource) -> dict[str, Any]:
     if terms := _terms(pod):
         found["affinity"] = {"nodeAffinity": {_REQUIRED: {"nodeSelectorTerms": terms}}}
     return found | ({"resources": {"limits": asked}} if asked else {})
+
+
+def either(pods: Sequence[Resource]) -> dict[str, Any]:
+    """Return the part of a pod's spec by which it may be placed wherever one of ``pods`` may, with all their GPUs."""
+    first, *others = [kept(pod) for pod in pods] or [{}]
+    asked = {name: count for pod in pods for name, count in devices(pod).items()}
+    resources = {"resources": {"limits": asked}} if asked else {}
+    placed = [{name: value for name, value in each.items() if name != "resources"} for each in (first, *others)]
+    if all(each == placed[0] for each in placed):
+        return {"nodeSelector": {}, "affinity": {}, **placed[0], **resources}
+    terms = [term for each in placed for term in _alternatives(each)]
+    required = {"nodeAffinity": {_REQUIRED: {"nodeSelectorTerms": terms}}} if all(terms) else {}
+    return {"nodeSelector": {}, "affinity": required, **resources}
+
+
+def _alternatives(pod: Resource) -> list[Resource]:
+    """Return a pod's node selector and required affinity as terms, of which a node has to fulfil one; an empty term
+    where the pod may be placed anywhere."""
+    selector = mapping(pod.get("nodeSelector"))
+    same = [{"key": key, "operator": "In", "values": [value]} for key, value in selector.items()]
+    found: list[Resource] = []
+    for term in _terms(pod) or [{}]:
+        expressions = [*same, *mappings(term.get("matchExpressions"))]
+        found.append({**term, **({"matchExpressions": expressions} if expressions else {})})
+    return found
 
 
 def _terms(pod: Resource) -> list[Resource]:

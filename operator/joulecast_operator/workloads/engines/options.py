@@ -1,7 +1,8 @@
 """Options of inference engines that a forecast reads, and those that change what an engine does beyond it.
 
 Sources: vllm/engine/arg_utils.py and vllm/entrypoints; sglang/srt/server_args.py; text-generation-inference's
-launcher; llama.cpp, tools/server/README.md. Names are compared without case and with ``-`` for ``_``, as vLLM does.
+launcher; kserve/python/huggingfaceserver; NVIDIA's page of NIM's environment variables; llama.cpp,
+tools/server/README.md. Names are compared without case and with ``-`` for ``_``, as vLLM does.
 """
 
 from __future__ import annotations
@@ -71,6 +72,21 @@ ENGINES: Final[tuple[Engine, ...]] = (
         matters=_SHARED_MATTERS,
     ),
     Engine(
+        name="Hugging Face server",
+        runtime="vllm",  # it starts vLLM's engine for every model that generates text
+        programs=(),
+        modules=("huggingfaceserver",),
+        images=("huggingfaceserver",),
+        options={
+            "--model-id": "model", "--model-dir": "model", "--model-revision": "revision",
+            "--tensor-parallel-size": "tensor_parallel", "-tp": "tensor_parallel", "--max-num-seqs": "most_sequences",
+            "--max-model-len": "longest", "--max-num-batched-tokens": "batched_tokens",
+            "--gpu-memory-utilization": "memory_share", "--kv-cache-dtype": "cache_dtype", "--dtype": "dtype",
+            "--quantization": "quantisation", "-q": "quantisation",
+        },
+        matters=_SHARED_MATTERS | {"--backend"},
+    ),
+    Engine(
         name="SGLang",
         runtime="sglang",
         programs=("sglang",),
@@ -102,6 +118,18 @@ ENGINES: Final[tuple[Engine, ...]] = (
             "DTYPE": "dtype", "MAX_TOTAL_TOKENS": "longest",
         },
         matters=frozenset({"--speculate", "--disable-custom-kernels", "--cuda-graphs", "--rope-scaling"}),
+    ),
+    Engine(
+        name="NIM",
+        runtime=None,  # the image decides whether vLLM, SGLang or TensorRT-LLM runs in it
+        programs=("nim",),
+        images=("nvcr.io/nim/",),
+        options={},
+        variables={
+            "NIM_MODEL_NAME": "model", "NIM_MODEL_PATH": "model", "NIM_TENSOR_PARALLEL_SIZE": "tensor_parallel",
+            "NIM_MAX_MODEL_LEN": "longest",
+        },
+        matters=frozenset(),
     ),
     Engine(
         name="llama.cpp",

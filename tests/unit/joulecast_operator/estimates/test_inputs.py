@@ -8,7 +8,7 @@ from joulecast.serving.requests import GenerationRequest
 from joulecast.workloads import DEFAULT_INPUT_TOKENS
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import EstimateSpec
-from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS, NODES
+from joulecast_operator.api.kinds import ANNOTATED, CUSTOM, DEPLOYMENTS, NODES
 from joulecast_operator.api.models import TargetReference
 from joulecast_operator.api.objects import Scope
 from joulecast_operator.api.workload import DEFAULT_OUTPUT_TOKENS
@@ -19,6 +19,7 @@ from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.targets import facts_of
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
+from tests.unit.joulecast_operator.samples import custom
 from tests.unit.joulecast_operator.samples.estimates import estimate
 from tests.unit.joulecast_operator.samples.workloads import workload
 
@@ -63,7 +64,7 @@ def test_a_target_of_every_kind_gives_its_model_and_the_pods_that_it_asks_for(ki
         assert isinstance(found, ForecastRequest)
         assert found.images == ("r/m:1",)
         facts = facts_of(TargetReference.model_validate(target), "shop", index)
-        assert facts == {"kind": kind, "name": "web"} | ({} if kind == "DaemonSet" else {"pods": 1})
+        assert facts == {"kind": kind, "name": "web", "model": "r/m:1"} | ({} if kind == "DaemonSet" else {"pods": 1})
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,33 @@ def test_a_target_of_a_kind_that_is_not_covered_is_told(target: dict[str, str], 
     assert isinstance(found, Wrong)
     assert found.reason == "TargetKindNotSupported"
     assert found.message.startswith(f"spec.targetRef names {named}, which joulecast does not cover: name one of")
-    assert "CronJob (batch/v1), or give spec.model instead" in found.message
+    assert "CronJob (batch/v1), " in found.message
+    assert found.message.endswith("NIMService (apps.nvidia.com/v1alpha1), or give spec.model instead")
+
+
+@pytest.mark.parametrize("kind", tuple(CUSTOM))
+def test_a_target_of_a_custom_kind_gives_its_model_and_the_pods_that_it_asks_for(kind: str) -> None:
+    index, group = Index(), CUSTOM[kind].group
+    for version in ({}, {"apiVersion": CUSTOM[kind].api_version}, {"apiVersion": f"{group}/v9"}):
+        target = {"kind": kind, "name": "chat", **version}
+        missing = asked(index, targetRef=target, accelerators=NAMED)
+        assert isinstance(missing, Wrong)
+        assert missing.reason == "TargetKindNotServed"
+        assert missing.message.startswith(f"this cluster has no kind {kind} of the API group {group}: ")
+    index.note_served(CUSTOM[kind], served=True)
+    assert isinstance(absent := asked(index, targetRef=target, accelerators=NAMED), Wrong)
+    assert absent.reason == "TargetNotFound"
+    index.put(CUSTOM[kind], custom.ALL[kind])
+    found = asked(index, targetRef=target, runtime="vllm")
+    assert isinstance(found, ForecastRequest)
+    assert (found.images, found.accelerators) == ((custom.HUB,), ("NVIDIA-L4",))
+    facts = facts_of(TargetReference.model_validate(target), "shop", index)
+    assert facts is not None
+    assert facts.pop("accelerators") == {"source": "nodeSelector", "products": ["NVIDIA-L4"]}
+    assert facts == {"kind": kind, "name": "chat", "model": custom.HUB, "pods": custom.PODS[kind]}
+    other = asked(index, targetRef=target | {"apiVersion": "other.example/v1"}, accelerators=NAMED)
+    assert isinstance(other, Wrong)
+    assert other.reason == "TargetKindNotSupported"
 
 
 def test_a_target_of_a_kind_that_may_not_be_read_is_told() -> None:

@@ -326,7 +326,7 @@ def test_an_object_of_another_kind_is_never_patched() -> None:
         create(other, kind={"group": "serving.kserve.io", "kind": "InferenceService"}), Estimates(estimate())
     )
     assert (decision.outcome, decision.patch) == ("unknown", ())
-    assert "effect on a InferenceService, because joulecast reads them on Deployments, " in decision.warnings[0]
+    assert "have no effect on an InferenceService by itself, which joulecast never writes" in decision.warnings[0]
 
 
 def test_a_workload_that_is_skipped_is_told_nothing() -> None:

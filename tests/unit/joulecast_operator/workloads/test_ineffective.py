@@ -79,7 +79,7 @@ def test_an_output_that_reads_like_a_question_is_told_once_at_creation() -> None
     assert said(accelerator="NVIDIA-L40S", for_accelerator="NVIDIA-L40S") == ()
 
 
-@pytest.mark.parametrize("kind", ["Pod", "ReplicaSet", "InferenceService"])
+@pytest.mark.parametrize("kind", ["Pod", "ReplicaSet"])
 def test_kinds_that_are_not_covered_are_told(kind: str) -> None:
     (text,) = said(kind, model="r/m:1", batch_size="8")
     assert f"joulecast.dev/batch-size, joulecast.dev/model have no effect on a {kind}, because" in text
@@ -106,3 +106,10 @@ def test_of_what_a_controller_owns_nothing_is_said() -> None:
     workload: dict[str, Any] = deployment(annotations={"joulecast.dev/model": "x"})
     workload["metadata"]["ownerReferences"] = [{"kind": "Job", "controller": True}]
     assert ineffective.warnings("Pod", workload, {}) == ()
+
+
+def test_an_annotation_on_a_custom_kind_needs_an_estimate_that_targets_it() -> None:
+    service = {"metadata": {"annotations": {"joulecast.dev/model": "hf://org/name"}}}
+    (said,) = ineffective.warnings("InferenceService", service, {})
+    assert said.startswith("joulecast.dev/model has no effect on an InferenceService by itself, which joulecast never")
+    assert "apply an InferenceEnergyEstimate whose spec.targetRef names it" in said

@@ -129,6 +129,31 @@ def test_a_node_counts_while_its_device_plugin_restarts_and_before_it_has_run() 
     assert not placement.may_run(asking({GPU: 1}), NODE | {"status": {"allocatable": {SLICE: "7"}}})
 
 
+LABELS = st.dictionaries(st.sampled_from(["pool", "zone"]), st.sampled_from(["a", "b"]), max_size=2)
+EXPRESSIONS = st.lists(
+    st.tuples(st.sampled_from(["pool", "zone"]), st.sampled_from(["In", "NotIn"]), st.just(["a"])),
+    min_size=1,
+    max_size=2,
+)
+PODS = st.builds(
+    lambda selector, terms: {"nodeSelector": selector} | (affinity(*(term(*each) for each in terms)) if terms else {}),
+    LABELS,
+    st.lists(EXPRESSIONS, max_size=2),
+)
+
+
+@given(st.lists(PODS, max_size=3), LABELS)
+def test_either_of_several_pods_may_run_where_one_of_them_may(pods: list[dict[str, Any]], labels: Any) -> None:
+    node = {"metadata": {"name": "n", "labels": labels}}
+    expected = any(placement.may_run(pod, node) for pod in pods) if pods else True
+    assert placement.may_run(placement.either(pods), node) is expected
+
+
+def test_the_devices_of_all_of_several_pods_are_asked_for() -> None:
+    both = placement.either([asking({GPU: 1}), asking({SLICE: 2}) | {"nodeSelector": {"pool": "a"}}])
+    assert placement.devices(both) == {GPU: 1, SLICE: 2}
+
+
 JSON = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),
     lambda inner: (

@@ -43,4 +43,4 @@ def test_the_word_after_an_unknown_option_is_no_model() -> None:
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
 def test_no_option_is_both_read_and_listed_as_ignored(engine: Engine) -> None:
     assert not engine.options.keys() & engine.matters
-    assert "model" in {*engine.options.values()}
+    assert "model" in {*engine.options.values(), *engine.variables.values()}
