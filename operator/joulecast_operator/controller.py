@@ -22,6 +22,7 @@ from joulecast_operator.api.kinds import (
     ESTIMATES,
     NAMESPACES,
     NODES,
+    OFFERS,
     PROFILES,
     Kind,
 )
@@ -170,11 +171,12 @@ class Controller:
         )
         self.watches.then(self.work)
         self.served_kinds = ServedKinds(
-            kinds=CUSTOM.values(),
+            kinds=(*OFFERS.values(), *CUSTOM.values()),
             cluster=self.cluster,
             index=self.index,
             watches=self.watches,
             namespaces=settings.namespaces,
+            seconds=settings.kinds_seconds,
             on_change=self._ask_all,
         )
 
@@ -256,16 +258,15 @@ class Controller:
     def changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         """Queue whatever depends on the object of ``key``."""
         if key.kind == NODES.kind:
-            self.networks.node_changed(before, after)
-            if changes.labels(before) != changes.labels(after) or changes.devices(before) != changes.devices(after):
-                self._ask_all()
-                self.calibrations.queue_all()
+            self._node_changed(before, after)
         elif key.kind == NAMESPACES.kind:
             if changes.labels(before) != changes.labels(after):
                 for kind in ANNOTATED.values():
                     self._queue_each(self.index.keys(kind, key.name))
         elif key.kind in ANNOTATED:
             self._workload_changed(key, before, after)
+        elif key.kind in OFFERS:
+            self._offer_changed(before, after)
         elif key.kind in CUSTOM:
             self._target_changed(key, before, after)
         else:
@@ -280,6 +281,13 @@ class Controller:
             ):
                 self.calibrations.queue_all()  # others may have waited for it
 
+    def _node_changed(self, before: Resource | None, after: Resource | None) -> None:
+        self.networks.node_changed(before, after)
+        asked = (changes.labels, changes.devices, changes.taints)
+        if any(each(before) != each(after) for each in asked):
+            self._ask_all()
+            self.calibrations.queue_all()
+
     def _workload_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         if key == self._own and changes.rest(before) != changes.rest(after):
             self.queue.add(key)  # before all others, because an uninstall waits for the answer
@@ -287,6 +295,10 @@ class Controller:
         self._target_changed(key, before, after)
         if changes.inputs(before) != changes.inputs(after) or changes.outputs(before) != changes.outputs(after):
             self.queue.add(key)
+
+    def _offer_changed(self, before: Resource | None, after: Resource | None) -> None:
+        if before != after:
+            self._ask_all()
 
     def _target_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         if changes.inputs(before) != changes.inputs(after) or changes.pods(before) != changes.pods(after):

@@ -181,6 +181,9 @@ class Settings(BaseModel):
     sweep_seconds: float = Field(
         600, gt=0, description="seconds between two sweeps, each of which reconciles all objects"
     )
+    kinds_seconds: float = Field(
+        10.0, gt=0, description="how often the controller asks the API server which optional kinds it serves"
+    )
     retry_seconds: float = Field(
         5, gt=0, description="seconds before the first retry after a transient failure; doubled each time up to 300"
     )

@@ -1,12 +1,24 @@
-"""CustomResourceDefinitions of the custom kinds, with real names, versions and subresources and an open schema."""
+"""CustomResourceDefinitions of custom kinds: real names, versions and subresources, and an open schema."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from joulecast_operator.api.kinds import CUSTOM, LEADER_WORKER_SETS, LLM_INFERENCE_SERVICES, Kind
+from joulecast_operator.api.kinds import (
+    CLUSTER_QUEUES,
+    CUSTOM,
+    LEADER_WORKER_SETS,
+    LLM_INFERENCE_SERVICES,
+    LOCAL_QUEUES,
+    RESOURCE_FLAVORS,
+    Kind,
+)
 
-_VERSIONS: Final = {LLM_INFERENCE_SERVICES.kind: ("v1alpha1", "v1alpha2")}
+_OF_KUEUE: Final = (LOCAL_QUEUES, CLUSTER_QUEUES, RESOURCE_FLAVORS)
+_VERSIONS: Final = {
+    LLM_INFERENCE_SERVICES.kind: ("v1alpha1", "v1alpha2"),
+    **{kind.kind: ("v1beta1", "v1beta2") for kind in _OF_KUEUE},
+}
 _SCALE: Final = {
     "specReplicasPath": ".spec.replicas",
     "statusReplicasPath": ".status.replicas",
@@ -37,9 +49,17 @@ def definition(kind: Kind) -> dict[str, Any]:
             "name": f"{kind.plural}.{kind.group}",
             "annotations": {"api-approved.kubernetes.io": "unapproved, a stand-in of a test"},
         },
-        "spec": {"group": kind.group, "scope": "Namespaced", "names": names, "versions": versions},
+        "spec": {
+            "group": kind.group,
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
+            "names": names,
+            "versions": versions,
+        },
     }
 
 
 DEFINITIONS: Final = {name: definition(kind) for name, kind in CUSTOM.items()}
 """The definition of each custom kind, by its name in manifests."""
+
+KUEUE: Final = tuple(definition(kind) for kind in _OF_KUEUE)
+"""The definitions of Kueue's queues and flavours."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ import pytest
 
 from joulecast_operator.api import annotations as notes
 from joulecast_operator.api.kinds import CUSTOM
+from joulecast_operator.workloads.power_limits import POD_LIMIT
 from tests import checkpoints
 from tests.cluster.controlled import Cluster, controlled, estimate, merge
 from tests.cluster.custom_kinds import DEFINITIONS
@@ -37,7 +39,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with ExitStack() as stack:
         hub = stack.enter_context(hubs.running())
         hub.add(MODEL, checkpoints.model_folder())
-        hosts, flags = [hub.server.host, hub.storage.host], [f"--hub-endpoint={hub.url}"]
+        hosts, flags = [hub.server.host, hub.storage.host], [f"--hub-endpoint={hub.url}", "--kinds-seconds=1"]
         folder = tmp_path_factory.mktemp("custom-kinds")
         started = stack.enter_context(controlled(folder, insecure_registries=hosts, flags=flags))
         be_patient(started.plane)
@@ -166,15 +168,30 @@ def test_a_child_of_a_custom_kind_is_left_alone(cluster: Cluster, namespace: str
     assert [each["metadata"]["name"] for each in listed] == ["inferenceservice"], "and no estimate was made"
 
 
+def test_an_engine_under_a_power_limit_has_a_reason_and_no_number(cluster: Cluster, namespace: str) -> None:
+    define(cluster, *KINDS)
+    limited = copy.deepcopy(of_kind("LeaderWorkerSet", namespace))
+    leader = limited["spec"]["leaderWorkerTemplate"]["leaderTemplate"]
+    leader["metadata"] = {"annotations": {POD_LIMIT: "50"}}
+    cluster.plane.apply(limited, follower("LeaderWorkerSet", namespace))
+    said = cluster.until_reason("leaderworkerset", namespace, "PowerLimitNotPriced")
+    assert "a power limit of 50 W cannot be priced under vllm" in said["message"]
+    status = cluster.status("leaderworkerset", namespace)
+    assert status["target"]["powerLimit"] == {"watts": 50, "source": "podAnnotation"}
+    assert "results" not in status
+    merge(cluster.plane, "iee", "leaderworkerset", namespace, {"spec": {"workload": {"clockMHz": 1200}}})
+    assert cluster.until_ready("leaderworkerset", namespace)["results"][0]["clockMHz"] == 1200
+
+
 def test_a_restart_finds_the_kinds_again_and_writes_nothing(cluster: Cluster, namespace: str) -> None:
     define(cluster, *KINDS)
     cluster.plane.apply(*(of_kind(kind, namespace) for kind in KINDS), *(follower(kind, namespace) for kind in KINDS))
     for kind in KINDS:
         cluster.until_ready(kind.lower(), namespace)
     versions = {kind: version_of(cluster, kind, namespace) for kind in KINDS}
-    cluster.installation.stop()
+    cluster.installation.controller.stop()
     merge(cluster.plane, "rayservices.ray.io", "chat", namespace, {"metadata": {"labels": {"while": "away"}}})
-    cluster.installation.start_processes()
+    cluster.installation.start_controller()
     late = estimate("late", namespace, targetRef={"kind": "RayService", "name": "chat"}, runtime="vllm")
     cluster.plane.apply(late)
     cluster.until_ready("late", namespace)

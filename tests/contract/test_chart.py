@@ -14,7 +14,7 @@ from jsonschema import Draft7Validator
 
 from joulecast_operator.__main__ import COMMANDS
 from joulecast_operator.api import crds
-from joulecast_operator.api.kinds import ANNOTATED
+from joulecast_operator.api.kinds import ANNOTATED, CUSTOM, OFFERS
 from joulecast_operator.calibrations.allowed import Allowed
 from joulecast_operator.settings import PREFIX, Settings, load
 from tests.harness import binaries
@@ -181,6 +181,8 @@ def test_the_controller_has_exactly_its_rights() -> None:
     expected |= granted("joulecast.dev", "acceleratorenergyprofiles/status", "patch")
     expected |= granted("", "nodes", *reads) | granted("", "namespaces", *reads)
     expected |= granted("networking.k8s.io", "servicecidrs", "list")
+    for kind in (*CUSTOM.values(), *OFFERS.values()):
+        expected |= granted(kind.group, kind.plural, *reads)
     expected |= workloads(*reads, "patch")
     expected |= granted("", "events", "create")
     assert rules(objects, "ClusterRole", "joulecast-controller") == expected | REVIEWS

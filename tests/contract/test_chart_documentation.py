@@ -11,6 +11,7 @@ import yaml
 
 from joulecast_operator.api import annotations
 from joulecast_operator.profiles.usable import CALIBRATED_AT
+from joulecast_operator.workloads.power_limits import NODE_LIMIT
 from tests.contract.test_chart import CHART, SECRET, helm, render, rules
 from tests.harness.environment import ROOT
 
@@ -32,6 +33,7 @@ def test_every_annotation_is_explained_and_none_else() -> None:
         annotations.RESTING_UNTIL,
         CALIBRATED_AT,
         annotations.WRITTEN_LABEL,
+        NODE_LIMIT,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from joulecast_operator.api.kinds import CUSTOM, OFFERS
 from joulecast_operator.settings import load
 from tests.contract.test_chart import (
     CHART,
@@ -65,6 +66,8 @@ def test_what_lies_in_namespaces_is_granted_in_those_named_and_nowhere_else() ->
         covered = workloads(*READS, "patch")
         events = granted("", "events", "create")
         test = granted("", "configmaps", "get") if namespace == "team-a" else set()  # that of `helm test` alone
+        optional = [kind for kind in (*CUSTOM.values(), *OFFERS.values()) if kind.namespaced]
+        covered |= {right for kind in optional for right in granted(kind.group, kind.plural, *READS)}
         assert rights("joulecast-controller", namespace, *TWO) == OURS | RUNS | covered | events | test
         assert rights("joulecast-webhook", namespace, *TWO) == granted(
             "joulecast.dev", "inferenceenergyestimates", *READS
@@ -77,6 +80,10 @@ def test_what_lies_in_namespaces_is_granted_in_those_named_and_nowhere_else() ->
         "nodes",
         "namespaces",
         "servicecidrs",
+        "deviceclasses",
+        "resourceslices",
+        "clusterqueues",
+        "resourceflavors",
         "tokenreviews",
         "subjectaccessreviews",
     }

@@ -19,10 +19,12 @@ SEVERAL_WORDS = re.compile(r"(?:[A-Z][a-z]+){2,}")
 WORDS = re.compile(r"[A-Z][A-Za-z]+")
 NO_REASONS = frozenset({
     # kinds and values of Kubernetes' API
-    "AdmissionReview", "ConfigMap", "CronJob", "CustomResourceDefinition", "DaemonSet", "DisruptionTarget",
-    "DoesNotExist", "FailJob", "FallbackToLogsOnError",
-    "MutatingWebhookConfiguration", "NoExecute", "NoSchedule", "NotIn", "PersistentVolumes", "PodScheduled",
-    "PodSecurity", "PreferNoSchedule", "PriorityClass", "RoleBinding", "RuntimeDefault", "SelfSubjectAccessReview",
+    "AdmissionReview", "ClusterQueue", "ConfigMap", "CronJob", "CustomResourceDefinition", "DaemonSet", "DeviceClass",
+    "DisruptionTarget", "DoesNotExist", "FailJob", "FallbackToLogsOnError", "InferenceService", "LeaderWorkerSet",
+    "LocalQueue", "MutatingWebhookConfiguration", "NoExecute", "NoSchedule", "NotIn", "PersistentVolumes",
+    "PodScheduled",
+    "PodSecurity", "PreferNoSchedule", "PriorityClass", "RayService", "ResourceClaim", "ResourceClaimTemplate",
+    "ResourceFlavor", "ResourceSlice", "RoleBinding", "RuntimeDefault", "SelfSubjectAccessReview",
     "ServiceAccount", "StatefulSet", "SubjectAccessReview", "TokenReview",
     # what the kubelet says and a calibration shows as ImagePullBackOff
     "ErrImagePull", "SignatureValidationFailed",

@@ -33,8 +33,14 @@
   verbs: {{ . }}
 {{- end -}}
 
-{{/* The custom kinds that a targetRef may name, which joulecast reads where the cluster has them. */}}
+{{/* What joulecast reads where the cluster has it: the custom kinds that a targetRef may name, claims and queues. */}}
 {{- define "joulecast.customKindRules" -}}
+- apiGroups: [resource.k8s.io]   # which devices pods claim
+  resources: [resourceclaims, resourceclaimtemplates]
+  verbs: [get, list, watch]
+- apiGroups: [kueue.x-k8s.io]   # on which nodes a queue places them
+  resources: [localqueues]
+  verbs: [get, list, watch]
 - apiGroups: [serving.kserve.io]
   resources: [inferenceservices, llminferenceservices]
   verbs: [get, list, watch]
@@ -61,6 +67,12 @@
 {{- end }}
 - apiGroups: [""]
   resources: [nodes]
+  verbs: [get, list, watch]
+- apiGroups: [resource.k8s.io]   # which devices pods may get by their claims
+  resources: [deviceclasses, resourceslices]
+  verbs: [get, list, watch]
+- apiGroups: [kueue.x-k8s.io]
+  resources: [clusterqueues, resourceflavors]
   verbs: [get, list, watch]
 - apiGroups: [networking.k8s.io]   # Services' addresses, which no fetcher may connect to
   resources: [servicecidrs]

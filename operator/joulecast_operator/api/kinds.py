@@ -74,6 +74,30 @@ LEADER_WORKER_SETS: Final = Kind(
 NIM_SERVICES: Final = Kind(
     group="apps.nvidia.com", version="v1alpha1", plural="nimservices", kind="NIMService", optional=True
 )
+CLAIMS: Final = Kind(
+    group="resource.k8s.io", version="v1", plural="resourceclaims", kind="ResourceClaim", optional=True
+)
+CLAIM_TEMPLATES: Final = Kind(
+    group="resource.k8s.io", version="v1", plural="resourceclaimtemplates", kind="ResourceClaimTemplate", optional=True
+)
+DEVICE_CLASSES: Final = Kind(
+    group="resource.k8s.io", version="v1", plural="deviceclasses", kind="DeviceClass", namespaced=False, optional=True
+)
+RESOURCE_SLICES: Final = Kind(
+    group="resource.k8s.io", version="v1", plural="resourceslices", kind="ResourceSlice", namespaced=False,
+    optional=True,
+)  # fmt: skip
+LOCAL_QUEUES: Final = Kind(
+    group="kueue.x-k8s.io", version="v1beta1", plural="localqueues", kind="LocalQueue", optional=True
+)
+CLUSTER_QUEUES: Final = Kind(
+    group="kueue.x-k8s.io", version="v1beta1", plural="clusterqueues", kind="ClusterQueue", namespaced=False,
+    optional=True,
+)  # fmt: skip
+RESOURCE_FLAVORS: Final = Kind(
+    group="kueue.x-k8s.io", version="v1beta1", plural="resourceflavors", kind="ResourceFlavor", namespaced=False,
+    optional=True,
+)  # fmt: skip
 NODES: Final = Kind(group="", version="v1", plural="nodes", kind="Node", namespaced=False)
 NAMESPACES: Final = Kind(group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False)
 CONFIG_MAPS: Final = Kind(group="", version="v1", plural="configmaps", kind="ConfigMap")
@@ -110,3 +134,17 @@ controllers such as KServe's copy annotations into pod templates."""
 
 TARGETS: Final = ANNOTATED | CUSTOM
 """The kinds of workloads that an estimate may name in its targetRef, by their names in manifests."""
+
+OFFERS: Final = {
+    kind.kind: kind
+    for kind in (
+        DEVICE_CLASSES,
+        RESOURCE_SLICES,
+        CLAIM_TEMPLATES,
+        CLAIMS,
+        RESOURCE_FLAVORS,
+        CLUSTER_QUEUES,
+        LOCAL_QUEUES,
+    )
+}
+"""Kinds that say which accelerators a workload may get, by resource claims and by Kueue's queues; only read."""

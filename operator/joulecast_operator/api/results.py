@@ -141,11 +141,12 @@ class UnderstoodTarget(Part):
 class TargetAccelerators(Part):
     """The accelerators that the target may run on."""
 
-    source: Literal["annotation", "nodeSelector", "nodeAffinity", "resource", "nodes"] | None = Field(
+    source: Literal["annotation", "nodeSelector", "nodeAffinity", "resource", "claim", "queue", "nodes"] | None = Field(
         None,
         description="What says so: the annotation joulecast.dev/for-accelerator, the node selector or the required node"
-        " affinity of the pods, the extended resource that they ask for together with the nodes that have it, or the"
-        " nodes alone. None where no price can be given; the message says why.",
+        " affinity of the pods, the extended resource that they ask for together with the nodes that have it, their"
+        " resource claims, the flavours of their Kueue queue, or the nodes alone. None where no price can be given; the"
+        " message says why.",
     )
     products: list[StatusName] = Field(
         default_factory=list, max_length=LISTED, description="Product names of the accelerators."
@@ -157,6 +158,18 @@ class TargetAccelerators(Part):
         None, description="Of several, the least and the most energy that a result has, with its unit."
     )
     message: StatusText | None = Field(None, description="What was left out, or why no accelerator is known.")
+
+
+class TargetPowerLimit(Part):
+    """The power limit of the target's accelerators, which the forecast takes unless the spec gives a limit or clock."""
+
+    watts: int | None = Field(None, description="The limit of each accelerator, in watts.")
+    source: Literal["podAnnotation", "nodeLabel"] | None = Field(
+        None,
+        description="What says so: the annotation dynamo.nvidia.com/gpu-power-limit of the pod template, or the label"
+        " joulecast.dev/power-limit-watts of all nodes that may run the pods.",
+    )
+    message: StatusText | None = Field(None, description="Why no limit is taken although there is one.")
 
 
 class TargetFacts(Part):
@@ -175,6 +188,9 @@ class TargetFacts(Part):
         None, description="What it most likely runs: an image that may hold the model, or the model's address."
     )
     accelerators: TargetAccelerators | None = Field(None, description="The accelerators that it may run on.")
+    power_limit: TargetPowerLimit | None = Field(
+        None, description="The power limit of these accelerators; none where nothing limits them."
+    )
 
 
 class TopLayer(Part):

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Final
 
 import aiohttp
 
@@ -24,13 +23,12 @@ from joulecast_operator.index.index import Index
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 15.0  # between two looks, each of one small request, and one more for each group that is there
-
 
 class ServedKinds:
     """Watches those of ``kinds`` that the cluster serves.
 
-    ``namespaces``: those whose objects are watched; all when empty. ``on_change`` is called when a kind came or went.
+    ``namespaces``: those whose objects are watched; all when empty. ``seconds``: between two looks, each of one small
+    request, and one more for each group that is there. ``on_change`` is called when a kind came or went.
     """
 
     def __init__(
@@ -41,6 +39,7 @@ class ServedKinds:
         index: Index,
         watches: Watches,
         namespaces: Collection[str] = (),
+        seconds: float = 10.0,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._kinds = tuple(kinds)
@@ -48,13 +47,14 @@ class ServedKinds:
         self._index = index
         self._watches = watches
         self._namespaces = namespaces
+        self._seconds = seconds
         self._on_change = on_change
         self._watched: dict[str, Kind] = {}
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._seconds)
             await self.look()
 
     async def look(self) -> None:

@@ -21,6 +21,11 @@ def devices(node: Resource | None) -> Any:
     return ((node or {}).get("status") or {}).get("allocatable")
 
 
+def taints(node: Resource | None) -> Any:
+    """Return the taints of a node that keep pods away."""
+    return ((node or {}).get("spec") or {}).get("taints")
+
+
 def inputs(workload: Resource | None) -> tuple[str, str, Any] | None:
     """Return what the forecast of a workload depends on, and which object it is and whose."""
     if workload is None:

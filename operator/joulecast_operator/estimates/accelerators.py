@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from joulecast.accelerators.product_names import is_slice
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import FOR_ACCELERATOR
 from joulecast_operator.api.conditions import Waiting, Wrong
-from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
 from joulecast_operator.calibrations.nodes import is_shared_node
 from joulecast_operator.estimates.summary import energies
+from joulecast_operator.index.index import Index
 from joulecast_operator.workloads import discovery, placement
+from joulecast_operator.workloads.offers.claims import claimed
+from joulecast_operator.workloads.offers.queues import Flavours, flavours
 from joulecast_operator.workloads.pods import kind_of, pod_spec
 
-Source = Literal["annotation", "nodeSelector", "nodeAffinity", "resource", "nodes"]
+Source = Literal["annotation", "nodeSelector", "nodeAffinity", "resource", "claim", "queue", "nodes"]
 
 _NAMED: Final = 3  # nodes that a message names
 
@@ -27,7 +30,8 @@ class WorkloadAccelerators:
     """The accelerators that a workload may run on.
 
     - ``source``: what says so: its annotation, its node selector, its required node affinity, the extended resource
-      that its containers ask for together with the nodes that have it, or the nodes alone.
+      that its containers ask for together with the nodes that have it, the resource claims of its pods, the flavours of
+      its queue, or the nodes alone.
     - ``products``: their product names.
     - ``note``: what was left out; "" for nothing.
     """
@@ -37,7 +41,7 @@ class WorkloadAccelerators:
     note: str = ""
 
 
-def accelerators_of_workload(workload: Resource, nodes: Iterable[Resource]) -> WorkloadAccelerators | Waiting | Wrong:
+def accelerators_of_workload(workload: Resource, index: Index) -> WorkloadAccelerators | Waiting | Wrong:
     """Return the accelerators of ``workload``, or why they are not known or have no price."""
     named, pod = discovery.named_product(workload), pod_spec(workload)
     if named is not None:
@@ -49,7 +53,33 @@ def accelerators_of_workload(workload: Resource, nodes: Iterable[Resource]) -> W
     if products:
         source: Source = "nodeSelector" if placement.selected(pod) else "nodeAffinity"
         return WorkloadAccelerators(source=source, products=products)
-    return _of_nodes(workload, [node for node in nodes if _label(node) and placement.may_run(pod, node)])
+    asked = placement.devices(pod)
+    found = None if asked else claimed(pod, str(mapping(workload.get("metadata")).get("namespace") or ""), index)
+    if isinstance(found, Wrong):
+        return found
+    if found is not None and found.products:
+        return WorkloadAccelerators(source="claim", products=found.products, note=found.note)
+    return _of_queue(workload, index, flavours(workload, asked, index))
+
+
+def _of_queue(workload: Resource, index: Index, added: Flavours) -> WorkloadAccelerators | Waiting | Wrong:
+    """Return the products of the nodes on which the workload may run with what one of its queue's flavours adds."""
+    pod, selectors = pod_spec(workload), added.selectors or ({},)
+    products = [str(each.get(PRODUCT_LABEL) or "") for each in selectors]
+    if all(products):
+        named = tuple(dict.fromkeys(map(product_named, products)))
+        return WorkloadAccelerators(source="queue", products=named)
+    tolerated = [*mappings(pod.get("tolerations")), *added.tolerations]
+    pods = [
+        {**pod, "nodeSelector": {**mapping(pod.get("nodeSelector")), **each}, "tolerations": tolerated}
+        for each in selectors
+    ]
+    eligible = [node for node in index.nodes() if _label(node) and any(placement.may_run(each, node) for each in pods)]
+    found = _of_nodes(workload, eligible)
+    if not isinstance(found, WorkloadAccelerators):
+        return found
+    note = "; ".join(filter(None, (found.note, added.note)))
+    return replace(found, source="queue" if added.selectors else found.source, note=note)
 
 
 def accelerator_facts(found: WorkloadAccelerators | Wrong, results: Sequence[Resource]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.targets import FoundModel, model_of
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
+from joulecast_operator.workloads.power_limits import power_limit
 
 
 def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
@@ -52,6 +53,9 @@ def request_of(
         return _too_many(f"{len(accelerators)} accelerators × {len(batch_sizes)} batch sizes")
     if (wrong := _too_long(spec.workload, model)) is not None:
         return wrong
+    limit = _power_limit(estimate, spec, index, accelerators)
+    if isinstance(limit, Wrong):
+        return limit
     precision, runtime = spec.workload.precision, spec.runtime or model.runtime
     return ForecastRequest(
         image=model.images[0],
@@ -67,7 +71,7 @@ def request_of(
         generation=generation_of(spec.workload, model),
         precision=(model.precision or precision) if precision == DEFAULT_PRECISION else precision,
         cache_precision=spec.workload.cache_precision or model.cache_precision or DEFAULT_PRECISION,
-        power_limit_watts=spec.workload.power_limit_watts,
+        power_limit_watts=limit,
         clock_mhz=spec.workload.clock_mhz,
         runtime=runtime,
         understood=model.understood,
@@ -133,10 +137,20 @@ def chosen_accelerators(estimate: Resource, spec: EstimateSpec, index: Index) ->
         found = accelerators_of(spec, index)
         return found if isinstance(found, Waiting) else ChosenAccelerators(products=found)
     workload = index.workload(spec.target_ref.kind, estimate["metadata"]["namespace"], spec.target_ref.name)
-    of_target = accelerators_of_workload(workload or {}, index.nodes())
+    of_target = accelerators_of_workload(workload or {}, index)
     if isinstance(of_target, (Waiting, Wrong)):
         return of_target
     return ChosenAccelerators(products=of_target.products, is_range=len(of_target.products) > 1)
+
+
+def _power_limit(estimate: Resource, spec: EstimateSpec, index: Index, products: Sequence[str]) -> int | Wrong | None:
+    """Return the power limit that the spec gives, else that of the target; none where the spec locks the clock."""
+    given = spec.workload.power_limit_watts
+    if given is not None or spec.workload.clock_mhz is not None or spec.target_ref is None:
+        return given
+    workload = index.workload(spec.target_ref.kind, estimate["metadata"]["namespace"], spec.target_ref.name)
+    found = power_limit(workload or {}, index.nodes(), products)
+    return found if isinstance(found, Wrong) else found.watts
 
 
 def accelerators_of(spec: EstimateSpec, index: Index) -> tuple[str, ...] | Waiting:

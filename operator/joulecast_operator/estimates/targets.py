@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from joulecast_operator.workloads.containers import serving, unserved
 from joulecast_operator.workloads.engines.options import ENGINES
 from joulecast_operator.workloads.engines.served import ServedModel
 from joulecast_operator.workloads.pods import kind_of
+from joulecast_operator.workloads.power_limits import power_limit
 
 _PRECISIONS: Final = {
     "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32",
@@ -118,10 +119,21 @@ def facts_of(
     model = discovery.model_reference(workload)
     named = {"model": bounds.text(model.reference)} if model else {}
     facts = {"kind": target.kind, "name": target.name, **counted, **named}
-    accelerators = accelerators_of_workload(workload, index.nodes())
+    accelerators = accelerators_of_workload(workload, index)
     if isinstance(accelerators, Waiting):
         return facts
-    return facts | {"accelerators": accelerator_facts(accelerators, results)}
+    limit = _limit_facts(workload, index, getattr(accelerators, "products", ()))
+    return facts | {"accelerators": accelerator_facts(accelerators, results)} | limit
+
+
+def _limit_facts(workload: Resource, index: Index, products: Collection[str]) -> dict[str, Any]:
+    """Return what the status says about the power limit of a workload's accelerators; {} if nothing limits them."""
+    found = power_limit(workload, index.nodes(), products)
+    if isinstance(found, Wrong):
+        return {"powerLimit": {"message": bounds.text(found.message)}}
+    facts = {"watts": found.watts, "source": found.source, "message": bounds.text(found.note) or None}
+    given = {name: value for name, value in facts.items() if value is not None}
+    return {"powerLimit": given} if given else {}
 
 
 def _is_of(kind: Kind, api_version: str | None) -> bool:

@@ -20,6 +20,7 @@ from joulecast_operator.api.kinds import (
     ESTIMATES,
     NAMESPACES,
     NODES,
+    OFFERS,
     PROFILES,
     TARGETS,
     Kind,
@@ -60,6 +61,7 @@ class Index:
                 (CALIBRATIONS, StoragePolicy(slim=slim.without_noise)),
                 *((kind, _of_workloads(kind)) for kind in ANNOTATED.values()),
                 *((kind, _of_custom(kind)) for kind in CUSTOM.values()),
+                *((kind, StoragePolicy(slim=slim.OFFERED[name], packed=True)) for name, kind in OFFERS.items()),
                 (NODES, StoragePolicy(slim=slim.node)),
                 (NAMESPACES, StoragePolicy(slim=slim.namespace)),
             )
@@ -70,7 +72,7 @@ class Index:
         self._suspects: dict[Key, str] = {}
         self._behind_since: dict[Scope, float] = {}
         self._unreadable: set[Scope] = set()
-        self._unserved: set[str] = set(CUSTOM)
+        self._unserved: set[str] = {*CUSTOM, *OFFERS}
 
     # -- change
 
@@ -161,6 +163,10 @@ class Index:
     def nodes(self) -> list[Resource]:
         """Return all nodes."""
         return list(self._stores[NODES.kind].resources())
+
+    def resources(self, kind: Kind) -> Iterator[Resource]:
+        """Yield all objects of a kind, each unpacked when its turn comes."""
+        return self._stores[kind.kind].resources()
 
     def may_annotate(self, namespace: str) -> bool | None:
         """Tell whether the namespace's label lets joulecast annotate workloads there; None if it is not known yet."""

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from joulecast_operator.api.annotations import ESTIMATE, PREFIX, WRITTEN_LABEL, annotations_of
-from joulecast_operator.api.kinds import CUSTOM, DEPLOYMENTS, MANAGED_BY_LABEL, Kind
+from joulecast_operator.api.kinds import (
+    CLAIM_TEMPLATES,
+    CLAIMS,
+    CLUSTER_QUEUES,
+    CUSTOM,
+    DEPLOYMENTS,
+    DEVICE_CLASSES,
+    LOCAL_QUEUES,
+    MANAGED_BY_LABEL,
+    RESOURCE_FLAVORS,
+    RESOURCE_SLICES,
+    Kind,
+)
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.workload import CLOCK_FIELD
 from joulecast_operator.index.stores import Link
-from joulecast_operator.workloads import discovery, placement, pods
+from joulecast_operator.workloads import discovery, placement, pods, power_limits
 from joulecast_operator.workloads.containers import DECLARES, reference
 from joulecast_operator.workloads.custom.table import as_workload
 from joulecast_operator.workloads.engines import served
+from joulecast_operator.workloads.offers import claims, queues
+from joulecast_operator.workloads.offers.queues import QUEUE_LABEL
 
 DEVICES: Final = "nvidia.com/"
 """Beginning of the names of a node's resources that NVIDIA's device plugin reports."""
@@ -93,6 +107,7 @@ def workload(kind: Kind, resource: Resource) -> Resource:
     and with the number of pods that it asks for."""
     kept = _some(resource.get("metadata") or {}, _IDENTITY)
     kept["annotations"] = _our_annotations(resource)
+    kept |= _queue(resource)
     named, asked = _in_one_form(kind, resource)
     pod = pods.pod_spec(named)
     template = {
@@ -103,8 +118,9 @@ def workload(kind: Kind, resource: Resource) -> Resource:
         **placement.kept(pod),
     }
     counted = {} if asked is None else {PODS: asked}
-    declared = _some(named, (DECLARES,))
-    found = {"kind": kind.kind, "metadata": kept, **pods.with_template(kind.kind, {"spec": template})}
+    declared, limit = _some(named, (DECLARES,)), power_limits.of_pods(named)
+    noted = {"metadata": {"annotations": {power_limits.POD_LIMIT: limit}}} if limit else {}
+    found = {"kind": kind.kind, "metadata": kept, **pods.with_template(kind.kind, {"spec": template, **noted})}
     return found | declared | counted
 
 
@@ -116,15 +132,35 @@ def _in_one_form(kind: Kind, resource: Resource) -> tuple[Resource, int | None]:
     return named, pods.pods_asked_for(named)
 
 
+def _queue(resource: Resource) -> dict[str, Any]:
+    """Return the label of a workload that names its queue, as a part of its metadata."""
+    named = _some(mapping(mapping(resource.get("metadata")).get("labels")), (QUEUE_LABEL,))
+    return {"labels": named} if named else {}
+
+
+OFFERED: Final[Mapping[str, Callable[[Resource], Resource]]] = {
+    CLAIMS.kind: claims.claim,
+    CLAIM_TEMPLATES.kind: claims.claim_template,
+    DEVICE_CLASSES.kind: claims.device_class,
+    RESOURCE_SLICES.kind: claims.resource_slice,
+    LOCAL_QUEUES.kind: queues.local_queue,
+    CLUSTER_QUEUES.kind: queues.cluster_queue,
+    RESOURCE_FLAVORS.kind: queues.flavour,
+}
+"""What is kept of the kinds that say which accelerators a workload may get."""
+
+
 def node(resource: Resource) -> Resource:
-    """Return a node with its labels, its number of GPUs, and the addresses that fetchers may not connect to."""
+    """Return a node with its labels, its number of GPUs, its lasting taints, and the addresses that fetchers may not
+    connect to."""
     spec, status = mapping(resource.get("spec")), mapping(resource.get("status"))
     devices = {name: count for name, count in (status.get("allocatable") or {}).items() if name.startswith(DEVICES)}
     addresses = [_some(each, ("address",)) for each in mappings(status.get("addresses"))]
-    ranges = list(spec.get("podCIDRs") or ())
+    ranges, taints = list(spec.get("podCIDRs") or ()), placement.lasting_taints(resource)
+    kept_spec = ({"podCIDRs": ranges} if ranges else {}) | ({"taints": taints} if taints else {})
     kept_status = ({"allocatable": devices} if devices else {}) | ({"addresses": addresses} if addresses else {})
     kept = {"metadata": _some(resource.get("metadata") or {}, ("name", "uid", "resourceVersion", "labels"))}
-    return kept | ({"status": kept_status} if kept_status else {}) | ({"spec": {"podCIDRs": ranges}} if ranges else {})
+    return kept | ({"status": kept_status} if kept_status else {}) | ({"spec": kept_spec} if kept_spec else {})
 
 
 def namespace(resource: Resource) -> Resource:

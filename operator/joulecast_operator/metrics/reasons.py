@@ -37,11 +37,11 @@ _OF_PRICES: Final = (
     "RuntimeMismatch", "SimulatedProfile", "Superseded",
 )  # fmt: skip
 _OF_SPECS: Final = (
-    "ContainerServesNoModel", "InvalidPullSecret", "InvalidSchedule", "InvalidSpec", "NamespaceNotAllowed",
-    "NameTaken", "PullSecretForbidden", "PullSecretNotFound", "SharedAccelerator", "SeveralAccelerators",
-    "TargetForbidden", "TargetHasNoImage", "TargetKindNotServed", "TargetKindNotSupported",
-    "TargetNotFound", "TooManyResults",
-    "UnknownTensorParallel",
+    "ClaimNotFound", "ContainerServesNoModel", "InvalidPowerLimit", "InvalidPullSecret", "InvalidSchedule",
+    "InvalidSpec", "NamespaceNotAllowed", "NameTaken", "PullSecretForbidden", "PullSecretNotFound", "SharedAccelerator",
+    "SeveralAccelerators",
+    "TargetForbidden", "TargetHasNoImage", "TargetKindNotServed", "TargetKindNotSupported", "TargetNotFound",
+    "TooManyResults", "UnknownTensorParallel",
 )  # fmt: skip
 _OF_RUNS: Final = (
     "Forbidden", "InvalidResult", "NoImage", "NoProfile", "NoResult", "ProfileTooLarge", "RequestRefused", "RunFailed",

@@ -18,7 +18,7 @@ from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.api.parts import ServingRuntime
 from joulecast_operator.api.products import product_named
 from joulecast_operator.api.workload import Precision, WorkloadSpec
-from joulecast_operator.workloads import discovery
+from joulecast_operator.workloads import discovery, power_limits
 from joulecast_operator.workloads.containers import serving
 from joulecast_operator.workloads.dimensions import (
     ACCELERATORS,
@@ -65,15 +65,16 @@ class EstimateLookup(Protocol):
 
 def wanted_by(workload: Resource) -> Wanted:
     """Return what ``workload`` requires of a result, by its annotations, by the command line of its inference engine,
-    and by where its pods must be placed."""
+    by where its pods must be placed, and by the power limit that they ask for."""
     inputs, served = annotations_of(workload), serving(workload)
     engine = served if isinstance(served, ServedModel) else None
     found = (_by_engine(engine) if engine else {}) | _by_annotations(inputs)
     if REQUESTS.field in found and engine and engine.most_sequences is not None:
         found[REQUESTS.field] = _at_most(found[REQUESTS.field], engine.most_sequences)
     named: Wanted = {field: (value,) for field, value in found.items()}
-    products = discovery.products(workload)
-    return {**named, ACCELERATORS.field: products} if products else named
+    products, limit = discovery.products(workload), power_limits.of_pods(workload)
+    limited = {**named, POWER_LIMITS.field: (limit,)} if limit else named
+    return {**limited, ACCELERATORS.field: products} if products else limited
 
 
 def _by_annotations(inputs: Mapping[str, str]) -> dict[str, str]:

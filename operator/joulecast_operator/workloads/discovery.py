@@ -21,9 +21,10 @@ from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.kinds import ANNOTATED, MANAGED_BY_LABEL, MANAGER
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.products import product_named
-from joulecast_operator.workloads import placement
+from joulecast_operator.workloads import placement, power_limits
 from joulecast_operator.workloads.containers import named_model, reference_of, serving
 from joulecast_operator.workloads.engines.served import ServedModel, served_models
+from joulecast_operator.workloads.offers.queues import QUEUE_LABEL
 from joulecast_operator.workloads.pods import pod_spec
 
 _DEFAULT_ACCOUNT: Final = "default"  # the ServiceAccount of a pod that names none; every namespace has it
@@ -184,6 +185,8 @@ def inputs_hash(workload: Resource) -> str:
         pull_secrets(workload),
         service_account(workload),
         placement.kept(spec),
+        power_limits.of_pods(workload),
+        mapping(mapping(workload.get("metadata")).get("labels")).get(QUEUE_LABEL),
     ]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 

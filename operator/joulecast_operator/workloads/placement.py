@@ -19,6 +19,11 @@ from joulecast_operator.api.products import (
 
 _DEVICES: Final = "nvidia.com/"
 _REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
+_LISTS: Final = ("tolerations", "resourceClaims")
+"""Fields of a pod's spec that are kept as they are."""
+_REPELLING: Final = ("NoSchedule", "NoExecute")
+_OF_STATE: Final = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+"""Beginnings of the keys of taints by which Kubernetes reports the state of a node."""
 _WAY_OUT: Final = "name the whole card in joulecast.dev/for-accelerator to see what it needs"
 
 
@@ -52,6 +57,16 @@ def devices(pod: Resource) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
+def claims(pod: Resource) -> list[tuple[bool, str]]:
+    """Return the resource claims of a pod's spec: whether it names a template of one, and the name."""
+    found = []
+    for each in mappings(pod.get("resourceClaims")):
+        template, name = each.get("resourceClaimTemplateName"), each.get("resourceClaimName")
+        if isinstance(template or name, str):
+            found.append((bool(template), str(template or name)))
+    return list(dict.fromkeys(found))
+
+
 def unpriced(pod: Resource) -> Wrong | None:
     """Return why what a pod asks for has no price: slices of a card, or a card that other pods use too; else None."""
     asked, labels = devices(pod), named(pod)
@@ -67,11 +82,15 @@ def unpriced(pod: Resource) -> Wrong | None:
 
 
 def may_run(pod: Resource, node: Resource) -> bool:
-    """Tell whether a node has the labels and the kinds of GPUs that a pod's spec requires. Taints are not looked at.
+    """Tell whether a node has the labels and the kinds of GPUs that a pod's spec requires, and no taint that keeps the
+    pod away.
 
     The number of GPUs does not matter, which is 0 while the device plugin restarts. A node that reports none of
-    NVIDIA's devices, because the plugin has never run there, is taken by its labels.
+    NVIDIA's devices, because the plugin has never run there, is taken by its labels. Taints that Kubernetes sets for
+    the state of a node, such as one that is cordoned, do not matter either.
     """
+    if not all(_tolerated(taint, pod) for taint in lasting_taints(node)):
+        return False
     labels = mapping(mapping(node.get("metadata")).get("labels"))
     if any(labels.get(name) != value for name, value in mapping(pod.get("nodeSelector")).items()):
         return False
@@ -82,12 +101,43 @@ def may_run(pod: Resource, node: Resource) -> bool:
     return not held or all(name in held for name in devices(pod))
 
 
+def lasting_taints(node: Resource) -> list[Resource]:
+    """Return the taints of a node that keep pods away and are not about its state now."""
+    taints = mappings(mapping(node.get("spec")).get("taints"))
+    return [
+        taint
+        for taint in taints
+        if taint.get("effect") in _REPELLING and not str(taint.get("key")).startswith(_OF_STATE)
+    ]
+
+
+def _tolerated(taint: Resource, pod: Resource) -> bool:
+    """Tell whether a pod tolerates a taint. One that is named like an extended resource is tolerated by pods that ask
+    for it, as the admission plugin ExtendedResourceToleration has it."""
+    return taint.get("key") in devices(pod) or any(_covers(each, taint) for each in mappings(pod.get("tolerations")))
+
+
+def _covers(toleration: Resource, taint: Resource) -> bool:
+    """Tell whether a toleration matches a taint: without a key every key, without an effect every effect."""
+    if toleration.get("key") not in (None, "", taint.get("key")):
+        return False
+    if toleration.get("effect") not in (None, "", taint.get("effect")):
+        return False
+    operator = toleration.get("operator") or "Equal"
+    if not toleration.get("key") and operator != "Exists":
+        return False
+    test = _TOLERATING.get(str(operator))
+    return test is not None and test(taint.get("value", ""), toleration.get("value", ""))
+
+
 def kept(pod: Resource) -> dict[str, Any]:
     """Return the smallest part of a pod's spec for which the functions of this module return the same."""
     asked, selector = devices(pod), mapping(pod.get("nodeSelector"))
     found: dict[str, Any] = {"nodeSelector": dict(selector)} if selector else {}
     if terms := _terms(pod):
         found["affinity"] = {"nodeAffinity": {_REQUIRED: {"nodeSelectorTerms": terms}}}
+    for field in _LISTS:
+        found |= {field: mappings(pod.get(field))} if mappings(pod.get(field)) else {}
     return found | ({"resources": {"limits": asked}} if asked else {})
 
 
@@ -96,12 +146,14 @@ def either(pods: Sequence[Resource]) -> dict[str, Any]:
     first, *others = [kept(pod) for pod in pods] or [{}]
     asked = {name: count for pod in pods for name, count in devices(pod).items()}
     resources = {"resources": {"limits": asked}} if asked else {}
-    placed = [{name: value for name, value in each.items() if name != "resources"} for each in (first, *others)]
+    lists = {field: [each for pod in pods for each in mappings(pod.get(field))] for field in _LISTS}
+    apart = ("resources", *_LISTS)
+    placed = [{name: value for name, value in each.items() if name not in apart} for each in (first, *others)]
     if all(each == placed[0] for each in placed):
-        return {"nodeSelector": {}, "affinity": {}, **placed[0], **resources}
+        return {"nodeSelector": {}, "affinity": {}, **placed[0], **lists, **resources}
     terms = [term for each in placed for term in _alternatives(each)]
     required = {"nodeAffinity": {_REQUIRED: {"nodeSelectorTerms": terms}}} if all(terms) else {}
-    return {"nodeSelector": {}, "affinity": required, **resources}
+    return {"nodeSelector": {}, "affinity": required, **lists, **resources}
 
 
 def _alternatives(pod: Resource) -> list[Resource]:
@@ -168,6 +220,15 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Iterable[str]], bool]]] = {
     "Lt": lambda value, values: _is_above(*values, value),
 }
 """The operators of a node selector term, as in Kubernetes' API reference of NodeSelectorRequirement."""
+
+
+_TOLERATING: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "Exists": lambda *_: True,
+    "Equal": lambda value, wanted: value == wanted,
+    "Gt": lambda value, least: _is_above(value, least),
+    "Lt": lambda value, most: _is_above(most, value),
+}
+"""The operators of a toleration, by the value of the taint and its own, as in Kubernetes' API reference."""
 
 
 def _is_above(value: Any, other: Any = None, *_: Any) -> bool:

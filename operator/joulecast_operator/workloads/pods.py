@@ -81,10 +81,15 @@ def kind_of(workload: Resource) -> str:
     return str(workload.get("kind") or DEPLOYMENTS.kind)
 
 
+def pod_template(workload: Resource) -> Resource:
+    """Return the template of the workload's pods; {} if it has none."""
+    *_, template = _within(workload)
+    return template
+
+
 def pod_spec(workload: Resource) -> Resource:
     """Return the spec of the workload's pods; {} if it has none."""
-    *_, template = _within(workload)
-    return mapping(template.get("spec"))
+    return mapping(pod_template(workload).get("spec"))
 
 
 def with_template(kind: str, template: Resource) -> dict[str, Any]:

@@ -22,11 +22,20 @@ from joulecast_operator.api.annotations import (
     ready_condition,
     state_of,
 )
+from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.objects import Resource, mapping
-from joulecast_operator.workloads import choice, discovery
+from joulecast_operator.workloads import choice, discovery, power_limits
 from joulecast_operator.workloads.choice import Wanted
 from joulecast_operator.workloads.containers import reference, serving, unserved
-from joulecast_operator.workloads.dimensions import DEGREES, DIMENSIONS, PHASES, Dimension, invalid
+from joulecast_operator.workloads.dimensions import (
+    CLOCKS,
+    DEGREES,
+    DIMENSIONS,
+    PHASES,
+    POWER_LIMITS,
+    Dimension,
+    invalid,
+)
 from joulecast_operator.workloads.engines.served import ServedModel
 from joulecast_operator.workloads.outputs import outputs_of, outputs_without_numbers
 from joulecast_operator.workloads.sentences import forecast
@@ -106,8 +115,14 @@ def _unclear(workload: Resource, estimate: Resource | None) -> Verdict | None:
     if dimension is not None:
         return _failed(estimate, dimension.invalid, _invalid(workload, estimate, dimension))
     named = annotations_of(workload).get(ESTIMATE, "").strip()
-    problem = None if named else unserved(workload, runtime=_given_runtime(estimate)) or discovery.unpriced(workload)
+    problem = None if named else _problem(workload, estimate)
     return _failed(estimate, problem.reason, problem.message) if problem else None
+
+
+def _problem(workload: Resource, estimate: Resource | None) -> Wrong | None:
+    """Return why what the workload says of its engine, its accelerator or its power limit has no price."""
+    found = unserved(workload, runtime=_given_runtime(estimate)) or discovery.unpriced(workload)
+    return found or (None if _gives_cap(estimate) else power_limits.invalid(workload))
 
 
 def _given_runtime(estimate: Resource | None) -> str | None:
@@ -117,11 +132,21 @@ def _given_runtime(estimate: Resource | None) -> str | None:
 
 
 def _wanted(workload: Resource, estimate: Resource) -> Wanted:
-    """Return what the workload requires of a result, without the engine that the runtime of its estimate stands for."""
+    """Return what the workload requires of a result, without what an estimate that targets it gives in its own spec:
+    the power limit or the clock, and the runtime that stands for the engine."""
     wanted, served = choice.wanted_by(workload), serving(workload)
+    if _gives_cap(estimate):
+        wanted = {field: values for field, values in wanted.items() if field != POWER_LIMITS.field}
     if not isinstance(served, ServedModel) or served.runtime is not None or _given_runtime(estimate) is None:
         return wanted
     return {field: values for field, values in wanted.items() if values != (served.engine,)}
+
+
+def _gives_cap(estimate: Resource | None) -> bool:
+    """Tell whether an estimate of a target gives a power limit or a clock in its spec."""
+    spec = mapping(estimate.get("spec")) if estimate is not None else {}
+    given = mapping(spec.get("workload"))
+    return bool(spec.get("targetRef")) and any(given.get(each.field) is not None for each in (POWER_LIMITS, CLOCKS))
 
 
 def _invalid(workload: Resource, estimate: Resource | None, dimension: Dimension) -> str:
@@ -160,9 +185,12 @@ def _overtaken(workload: Resource, estimate: Resource) -> bool:
 
 
 def _runs_otherwise(workload: Resource, estimate: Resource) -> bool:
-    """Tell whether the results are of another engine or tensor parallel degree than the workload's command has now,
-    although the estimate follows the command."""
+    """Tell whether the results are of another engine, tensor parallel degree or power limit than the workload asks for
+    now, although the estimate follows it."""
     served, spec = serving(workload), mapping(estimate.get("spec"))
+    limits = {POWER_LIMITS.value(row) for row in choice.rows_of(estimate)}
+    if limits and (limit := power_limits.of_pods(workload)) and limit not in limits and not _gives_cap(estimate):
+        return True
     if not isinstance(served, ServedModel):
         return False
     engine = mapping(mapping(estimate.get("status")).get("understood")).get("engine")

@@ -5,7 +5,7 @@ Sources: k8s-nim-operator/api/apps/v1alpha1/{nimservice,common}_types.go.
 
 from __future__ import annotations
 
-from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.workloads.custom.reading import CustomWorkload, count, text
 
 
@@ -26,6 +26,8 @@ def nim_service(service: Resource) -> CustomWorkload:
         "imagePullSecrets": [{"name": each} for each in names],
         **{field: spec[field] for field in ("nodeSelector", "affinity", "tolerations") if spec.get(field)},
     }
+    claimed = mappings(spec.get("draResources"))
+    pod |= {"resourceClaims": claimed} if claimed else {}
     notes = mapping(spec.get("annotations"))
     return CustomWorkload(pod=pod, pods=_replicas(spec) * _nodes(spec), annotations=notes)
 

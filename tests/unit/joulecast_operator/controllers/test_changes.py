@@ -10,8 +10,9 @@ from tests.unit.joulecast_operator.samples.workloads import workload
 
 
 def test_an_absent_object_has_nothing_to_compare() -> None:
-    for read in (changes.labels, changes.devices, changes.inputs, changes.pods, changes.outputs, changes.rest):
+    for read in (changes.labels, changes.devices, changes.taints, changes.inputs, changes.pods, changes.outputs):
         assert read(None) is None
+    assert changes.rest(None) is None
 
 
 def test_inputs_of_a_workload_change_with_its_model_its_uid_and_its_owner() -> None:
@@ -33,4 +34,5 @@ def test_outputs_labels_devices_and_rest_are_read_from_their_places() -> None:
     assert changes.outputs(workload("Deployment", annotations={JOULES: "1", MODEL: "m"})) == {JOULES: "1"}
     node = {"metadata": {"labels": {"a": "b"}}, "status": {"allocatable": {"nvidia.com/gpu": "8"}}}
     assert (changes.labels(node), changes.devices(node)) == ({"a": "b"}, {"nvidia.com/gpu": "8"})
+    assert changes.taints({"spec": {"taints": [{"key": "k"}]}}) == [{"key": "k"}]
     assert changes.rest({"metadata": {"annotations": {REST_UNTIL: "later"}}}) == "later"

@@ -31,6 +31,14 @@ def node(name: str, product: str, *, gpus: str = "8", **labels: str) -> dict[str
     return {"metadata": metadata, "status": {"allocatable": {GPU: gpus}}}
 
 
+def holding(nodes: list[dict[str, Any]]) -> Index:
+    """Return an index with these nodes."""
+    index = Index()
+    for each in nodes:
+        index.put(NODES, each)
+    return index
+
+
 NODES_OF_ALL = [node("a", L4, pool="small"), node("b", H200, pool="large"), node("c", A100, pool="large")]
 
 
@@ -61,25 +69,25 @@ def by(pod: dict[str, Any], values: list[str]) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_what_says_it_in_its_order(given: dict[str, Any], source: str, products: tuple[str, ...]) -> None:
-    found = accelerators_of_workload(served(**given), NODES_OF_ALL)
+    found = accelerators_of_workload(served(**given), holding(NODES_OF_ALL))
     assert found == WorkloadAccelerators(source=source, products=products)  # type: ignore[arg-type]
 
 
 def test_nodes_that_share_or_divide_their_cards_are_left_out_and_told() -> None:
     parts = [node("d", "NVIDIA-T4-SHARED"), node("e", "NVIDIA-H100-MIG-1g.10gb"), node("f", "T", replicas="4")]
     parts[2]["metadata"]["labels"] |= {"nvidia.com/gpu.replicas": "4"}
-    found = accelerators_of_workload(served(limits={GPU: "1"}), [*NODES_OF_ALL, *parts])
+    found = accelerators_of_workload(served(limits={GPU: "1"}), holding([*NODES_OF_ALL, *parts]))
     assert isinstance(found, WorkloadAccelerators)
     assert found.products == (A100, H200, L4)
     assert found.note == "nodes that share or divide their GPUs are left out"
-    found = accelerators_of_workload(served(limits={GPU: "1"}), parts)
+    found = accelerators_of_workload(served(limits={GPU: "1"}), holding(parts))
     assert isinstance(found, Wrong)
     assert found.reason == "SharedAccelerator"
     assert "(d, e, f)" in found.message
 
 
 def test_no_node_that_the_pods_may_run_on() -> None:
-    found = accelerators_of_workload(served(limits={GPU: "1"}, nodeSelector={"pool": "none"}), NODES_OF_ALL)
+    found = accelerators_of_workload(served(limits={GPU: "1"}, nodeSelector={"pool": "none"}), holding(NODES_OF_ALL))
     assert isinstance(found, Waiting)
     assert found.reason == "NoAccelerator"
     assert f"may run on has {GPU} and the label {PRODUCT_LABEL}" in found.message
@@ -87,7 +95,7 @@ def test_no_node_that_the_pods_may_run_on() -> None:
 
 @pytest.mark.parametrize("resource", ["nvidia.com/mig-1g.10gb", "nvidia.com/gpu.shared"])
 def test_a_part_of_a_card_is_a_state_with_its_reason(resource: str) -> None:
-    found = accelerators_of_workload(served(limits={resource: "1"}), NODES_OF_ALL)
+    found = accelerators_of_workload(served(limits={resource: "1"}), holding(NODES_OF_ALL))
     assert isinstance(found, Wrong)
     facts = accelerator_facts(found, [])
     assert facts["message"].startswith(f"the pods ask for {resource}")
@@ -95,7 +103,7 @@ def test_a_part_of_a_card_is_a_state_with_its_reason(resource: str) -> None:
 
 
 def test_of_several_the_range_is_said_and_which_one_decides() -> None:
-    found = accelerators_of_workload(served(nodeSelector={"pool": "large"}), NODES_OF_ALL)
+    found = accelerators_of_workload(served(nodeSelector={"pool": "large"}), holding(NODES_OF_ALL))
     rows = [row(A100, joules=2.0), row(H200, joules=0.5), row(H200, joules=9.0, batch_size=64), row(L4, joules=99.0)]
     assert isinstance(found, WorkloadAccelerators)
     facts = accelerator_facts(found, rows)

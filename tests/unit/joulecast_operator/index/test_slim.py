@@ -62,7 +62,7 @@ def test_only_what_is_read_of_a_deployment_is_kept() -> None:
                     "containers": [{"name": "c", "image": "i", "env": [{"name": "SECRET"}]}],
                     "serviceAccountName": "puller",
                     "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L40S", "pool": "gpu"},
-                    "tolerations": [{"key": "SECRET"}],
+                    "hostAliases": [{"ip": "SECRET"}],
                 }
             }
         },

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.kinds import CUSTOM
+from joulecast_operator.estimates.targets import FoundModel, model_of_workload
+from joulecast_operator.index import slim
 
 GPU = "nvidia.com/gpu"
 LABEL = "nvidia.com/gpu.product"
@@ -90,7 +93,7 @@ def leader_worker_set(**group: Any) -> dict[str, Any]:
 def nim_service(**spec: Any) -> dict[str, Any]:
     """Return a NIMService whose image serves the model that a variable names."""
     given = {
-        "image": {"repository": "nvcr.io/nim/nvidia/llm-nim", "tag": "1.15.0", "pullSecrets": ["ngc"]},
+        "image": {"repository": "nvcr.io/nim/nvidia/llm-nim", "tag": "1.15.0"},
         "authSecret": "ngc-api",
         "replicas": 2,
         "env": [{"name": "NIM_MODEL_NAME", "value": HUB}],
@@ -111,3 +114,20 @@ ALL = {
 
 PODS = {"InferenceService": 2, "LLMInferenceService": 3, "RayService": 4, "LeaderWorkerSet": 6, "NIMService": 2}
 """The pods that each of ``ALL`` asks for."""
+
+
+def kept(workload: dict[str, Any]) -> dict[str, Any]:
+    """Return a workload as the index keeps it."""
+    return dict(slim.workload(CUSTOM[workload["kind"]], workload))
+
+
+def understood(workload: dict[str, Any], runtime: str | None = None) -> FoundModel:
+    found = model_of_workload("chat", kept(workload), runtime)
+    assert isinstance(found, FoundModel), found
+    return found
+
+
+def problem(workload: dict[str, Any]) -> Wrong:
+    found = model_of_workload("chat", kept(workload))
+    assert isinstance(found, Wrong), found
+    return found

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from joulecast_operator.api.products import PRODUCT_LABEL
+from joulecast_operator.index import slim
 from joulecast_operator.workloads import placement
 
 LABEL = PRODUCT_LABEL
@@ -127,6 +128,42 @@ def test_a_node_counts_while_its_device_plugin_restarts_and_before_it_has_run() 
     for held in ({}, {"cpu": "8"}, {GPU: "0"}):
         assert placement.may_run(asking({GPU: 1}), NODE | {"status": {"allocatable": held}})
     assert not placement.may_run(asking({GPU: 1}), NODE | {"status": {"allocatable": {SLICE: "7"}}})
+
+
+def taint(key: str, value: str = "", effect: str = "NoSchedule") -> dict[str, Any]:
+    return {"key": key, "value": value, "effect": effect}
+
+
+@pytest.mark.parametrize(
+    ("tainted", "toleration", "runs"),
+    [
+        (taint("team"), {}, False),
+        (taint("team", effect="NoExecute"), {}, False),
+        (taint("team", effect="PreferNoSchedule"), {}, True),
+        (taint("node.kubernetes.io/unschedulable"), {}, True),
+        (taint("node.cloudprovider.kubernetes.io/uninitialized", "true"), {}, True),
+        (taint(GPU, "present"), {}, True),
+        (taint("team"), {"operator": "Exists"}, True),
+        (taint("team"), {"key": "", "operator": "Equal"}, False),
+        (taint("team"), {"key": "team", "operator": "Exists"}, True),
+        (taint("team"), {"key": "other", "operator": "Exists"}, False),
+        (taint("team", "a"), {"key": "team", "value": "a"}, True),
+        (taint("team", "a"), {"key": "team", "value": "b"}, False),
+        (taint("team", "a"), {"key": "team", "operator": "Equal", "value": "a", "effect": "NoExecute"}, False),
+        (taint("team", "a"), {"key": "team", "operator": "Equal", "value": "a", "effect": "NoSchedule"}, True),
+        (taint("sla", "950"), {"key": "sla", "operator": "Gt", "value": "900"}, True),
+        (taint("sla", "950"), {"key": "sla", "operator": "Lt", "value": "900"}, False),
+        (taint("sla", "950"), {"key": "sla", "operator": "Odd", "value": "950"}, False),
+    ],
+)
+def test_a_taint_keeps_away_what_does_not_tolerate_it(
+    tainted: dict[str, Any], toleration: dict[str, Any], runs: bool
+) -> None:
+    pod = asking({GPU: 1}) | ({"tolerations": [toleration]} if toleration else {})
+    node = NODE | {"spec": {"taints": [tainted]}}
+    for each in (pod, placement.kept(pod), placement.either([pod, asking({GPU: 1})])):
+        assert placement.may_run(each, node) is runs
+        assert placement.may_run(each, slim.node(node)) is runs
 
 
 LABELS = st.dictionaries(st.sampled_from(["pool", "zone"]), st.sampled_from(["a", "b"]), max_size=2)
