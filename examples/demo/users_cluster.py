@@ -39,6 +39,7 @@ RIGHTS = (
     ("joulecast.dev", "inferenceenergyestimates", ("get", "list", "watch", "create", "patch", "delete")),
     ("joulecast.dev", "inferenceenergyestimates/status", ("patch",)),
     ("joulecast.dev", "acceleratorenergyprofiles", ("get", "list", "watch")),
+    ("joulecast.dev", "energysites", ("get", "list", "watch")),
 )
 
 

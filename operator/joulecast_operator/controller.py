@@ -24,6 +24,7 @@ from joulecast_operator.api.kinds import (
     NODES,
     OFFERS,
     PROFILES,
+    SITES,
     Kind,
 )
 from joulecast_operator.api.objects import Key, Resource, Scope
@@ -44,6 +45,7 @@ from joulecast_operator.controllers.certificate_file import CertificateFile
 from joulecast_operator.controllers.estimates import Estimates
 from joulecast_operator.controllers.outcome_log import OutcomeLog
 from joulecast_operator.controllers.profiles import Profiles
+from joulecast_operator.controllers.sites import Sites
 from joulecast_operator.controllers.webhook_certificate import WebhookCertificate
 from joulecast_operator.controllers.workloads import Workloads
 from joulecast_operator.estimates.forecasts import Forecaster
@@ -51,6 +53,7 @@ from joulecast_operator.index.index import Index
 from joulecast_operator.metrics.certificates import show_certificate
 from joulecast_operator.metrics.collector import EstimateCollector
 from joulecast_operator.metrics.estimates import shown
+from joulecast_operator.metrics.fleet.costs import priced_by_site
 from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_contested, show_index, show_queue
 from joulecast_operator.metrics.registry import registry_with
 from joulecast_operator.metrics.work import show_isolation
@@ -65,7 +68,7 @@ _OF_MODEL: Final = "WorkloadsOfModel"
 _FEW: Final = 16  # workloads that are queued at once, each by its own key
 _SETTLE_SECONDS: Final = 1.0  # delay of a key for more workloads than that, in which further changes are joined
 
-KINDS: Final = (PROFILES, NODES, NAMESPACES, *ANNOTATED.values(), ESTIMATES)
+KINDS: Final = (PROFILES, SITES, NODES, NAMESPACES, *ANNOTATED.values(), ESTIMATES)
 """The kinds in the order in which they are listed: estimates come last, because they need the others."""
 
 _SWEEP_JITTER: Final = 0.1  # share by which the time between two sweeps varies
@@ -89,6 +92,7 @@ class _Said:
 _SAID: Final = {
     ESTIMATES.kind: _Said(kind=ESTIMATES, condition=READY),
     PROFILES.kind: _Said(kind=PROFILES, condition=USABLE),
+    SITES.kind: _Said(kind=SITES, condition=READY),
     CALIBRATIONS.kind: _Said(kind=CALIBRATIONS, condition=CALIBRATED),
 }
 
@@ -115,7 +119,7 @@ class Controller:
             self.cluster,
             self.index,
             count=lambda kind: self.refused.labels(kind).inc(),
-            unreported=() if settings.profile_status else (PROFILES,),
+            unreported=() if settings.profile_status else (PROFILES, SITES),
             posts_cluster_events=not settings.namespaces,
         )
         self.profiles = Profiles(
@@ -127,6 +131,17 @@ class Controller:
             on_change=self._profiles_changed,
             outcome_log=outcome_log,
         )
+        self.sites = Sites(
+            index=self.index,
+            cluster=self.cluster,
+            writer=writer,
+            queue=self.queue,
+            namespace=settings.namespace,
+            poll_seconds=settings.site_poll_seconds,
+            counts=lambda: priced_by_site(rows[0].cost for rows in self.index.shown() if rows[0].cost),
+            on_change=self._ask_all,
+            outcome_log=outcome_log,
+        )
         self.estimates = Estimates(
             index=self.index,
             cluster=self.cluster,
@@ -135,6 +150,7 @@ class Controller:
             queue=self.queue,
             overrides=self.profiles.overrides,
             resolves_per_second=settings.resolves_per_second,
+            costed=self.sites.costed,
             outcome_log=outcome_log,
             patient=max(1, settings.reconcilers // _PATIENT_SHARE),
         )
@@ -188,6 +204,8 @@ class Controller:
         await self.served_kinds.look()  # before estimates, whose targets may be of such a kind
         for key in self.index.keys(PROFILES):
             await self._guarded(self.profiles.load, key)  # before estimates, which would else be forecast twice
+        for key in self.index.keys(SITES):
+            await self._guarded(self.sites.load, key)
         self.workloads.remember_reasons()
         self.queue_all()
         async with asyncio.TaskGroup() as group:
@@ -239,6 +257,8 @@ class Controller:
             self._queue_each(self.index.workloads_of(key.namespace, model=key.name))
         elif key.kind == PROFILES.kind:
             await self.profiles.reconcile(key)
+        elif key.kind == SITES.kind:
+            await self.sites.reconcile(key)
         elif key.kind == CALIBRATIONS.kind:
             await self.calibrations.reconcile(key)
         self.queue.forget(key)
@@ -246,6 +266,7 @@ class Controller:
     async def _reconcile_estimate(self, key: Key) -> None:
         if await self.estimates.reconcile(key):
             self._tell_workloads(self.index.resource(key))
+            self.sites.recount()
 
     async def _guarded(self, reconcile: Callable[[Key], Coroutine[Any, Any, None]], key: Key) -> None:
         try:
@@ -305,6 +326,8 @@ class Controller:
             self._queue_each(self.workloads.targeting(key))
 
     def _estimate_changed(self, before: Resource | None, after: Resource | None) -> None:
+        if after is None:
+            self.sites.recount()
         for estimate in (before, after):
             self._tell_workloads(estimate)
 
@@ -335,7 +358,7 @@ class Controller:
 
     def queue_all(self) -> None:
         """Queue every object, and every deleted workload for which an estimate still exists."""
-        for kind in (PROFILES, *ANNOTATED.values(), ESTIMATES, CALIBRATIONS):
+        for kind in (PROFILES, SITES, *ANNOTATED.values(), ESTIMATES, CALIBRATIONS):
             self._queue_each(self.index.keys(kind))
         for estimate in self.index.estimates():
             owner = self.workloads.owner(estimate)

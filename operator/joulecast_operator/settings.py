@@ -63,14 +63,17 @@ class Settings(BaseModel):
         "info", pattern="^(?i:debug|info|warning|error)$", description="debug, info, warning or error"
     )
     namespace: str = Field(
-        default_factory=_own_namespace, description="joulecast's own namespace, where profiles' ConfigMaps lie"
+        default_factory=_own_namespace,
+        description="joulecast's own namespace, where the ConfigMaps of profiles and sites lie",
     )
     namespaces: Namespaces = Field((), description="namespaces to watch; all when empty")
     status_only: bool = Field(
         False, description="whether forecasts go into statuses and metrics alone, and workloads are not annotated"
     )
     profile_status: bool = Field(
-        True, description="whether the status of AcceleratorEnergyProfiles is written; by one controller of a cluster"
+        True,
+        description="whether the status of AcceleratorEnergyProfiles and EnergySites is written; by one controller of"
+        " a cluster",
     )
     deployment: str = Field(
         "",
@@ -126,6 +129,10 @@ class Settings(BaseModel):
     webhook_public_certfile: str = Field(
         "",
         description="file with the webhook's certificate, if the controller does not make it, to warn before it ends",
+    )
+
+    site_poll_seconds: float = Field(
+        10, gt=0, description="seconds between two looks at the ConfigMap of an EnergySite"
     )
 
     calibration: bool = Field(True, description="whether EnergyCalibrations are reconciled")

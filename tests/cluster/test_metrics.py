@@ -18,6 +18,7 @@ from tests.harness.installation import CHART
 from tests.harness.ports import free_port
 from tests.harness.processes import Process
 from tests.harness.prometheus import Prometheus
+from tests.unit.joulecast_operator.samples.sites import COST, STATUS
 from tests.unit.joulecast_operator.samples.workloads import generation
 from tests.waiting import eventually
 
@@ -34,7 +35,7 @@ from joulecast_operator.workers import isolation
 from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.serving.health import Health, served
 from joulecast_operator.index.index import Index
-from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PROFILES
+from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PROFILES, SITES
 from joulecast_operator.api.objects import Scope
 from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.metrics.certificates import show_certificate
@@ -48,7 +49,7 @@ from joulecast_operator.cluster.watches import Watches
 
 async def main():
     index = Index(shown=shown)
-    scopes = [Scope(kind=kind) for kind in (ESTIMATES, PROFILES, CALIBRATIONS)]
+    scopes = [Scope(kind=kind) for kind in (ESTIMATES, PROFILES, SITES, CALIBRATIONS)]
     watches = Watches(index=index, cluster=Cluster(), scopes=scopes)
     health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
     work = Forecaster(Settings(cache_dir=sys.argv[2])).collectors
@@ -108,6 +109,7 @@ def scraped(release: Release, exporter: str, prometheus: Prometheus) -> Promethe
     release.plane.kubectl(
         "patch", "ecal", "h200", "-n", "shop", "--subresource=status", "--type=merge", "-p", json.dumps(under_way)
     )
+    priced(release, "detector")
     prometheus.scrape(exporter, release.installation.webhook_url.removeprefix("http://"))
     release.plane.apply(deployment("web", "shop"))
     assert eventually(lambda: prometheus.query('joulecast_estimate_info{state="Ready"}'))
@@ -127,6 +129,18 @@ def generated(release: Release, name: str) -> None:
         kind | {"metadata": {"name": name, "namespace": "shop"}, "spec": {"model": {"uri": "hf://a/chat"}}}
     )
     release.put_status(name, "shop", ready_status(0.42) | {"results": [generation()]})
+
+
+def priced(release: Release, name: str) -> None:
+    """Create a site, and write into its status and that of an estimate what the controller writes."""
+    kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "EnergySite"}
+    spec = {"pricePerKilowattHour": ["0.25"], "currency": "EUR"}
+    release.plane.apply(kind | {"metadata": {"name": "falkenstein"}, "spec": spec})
+    said = {"status": STATUS}
+    release.plane.kubectl(
+        "patch", "esite", "falkenstein", "--subresource=status", "--type=merge", "-p", json.dumps(said)
+    )
+    release.put_status(name, "shop", {"cost": COST | {"site": "falkenstein", "kilowattHours": 1e-8, "kilowatts": 0.4}})
 
 
 def profile() -> dict[str, object]:

@@ -164,7 +164,9 @@ def test_what_a_second_release_must_leave_to_the_first_is_said(cluster: Cluster)
     overlapping = rendered(plane, f"watchNamespaces={{{OUTSIDE},{WATCHED}}}", *ONCE)
     assert f'{first} watches the namespace "{WATCHED}" already' in overlapping
     own = f"watchNamespaces={{{OUTSIDE}}}"
-    assert f"{first} writes the status of AcceleratorEnergyProfiles already" in rendered(plane, own, ONCE[0])
+    assert f"{first} writes the status of AcceleratorEnergyProfiles and EnergySites already" in rendered(
+        plane, own, ONCE[0]
+    )
     assert f"{first} keeps the CustomResourceDefinitions" in rendered(plane, own, ONCE[1])
     missing = rendered(plane, "watchNamespaces={nowhere}", *ONCE)
     assert 'watchNamespaces names the namespace "nowhere", which does not exist' in missing

@@ -179,6 +179,9 @@ def test_the_controller_has_exactly_its_rights() -> None:
     expected |= granted("joulecast.dev", "acceleratorenergyprofiles", *reads)
     expected |= granted("joulecast.dev", "inferenceenergyestimates/status", "patch")
     expected |= granted("joulecast.dev", "acceleratorenergyprofiles/status", "patch")
+    expected |= granted("joulecast.dev", "energysites", *reads) | granted(
+        "joulecast.dev", "energysites/status", "patch"
+    )
     expected |= granted("", "nodes", *reads) | granted("", "namespaces", *reads)
     expected |= granted("networking.k8s.io", "servicecidrs", "list")
     for kind in (*CUSTOM.values(), *OFFERS.values()):
@@ -285,8 +288,9 @@ def test_users_get_our_kinds_through_the_clusters_own_roles() -> None:
     reads = ("get", "list", "watch")
     writes = ("create", "update", "patch", "delete", "deletecollection")
     own = ("inferenceenergyestimates", "energycalibrations")
-    seen = {right for kind in (*own, "acceleratorenergyprofiles") for right in granted("joulecast.dev", kind, *reads)}
-    statuses = (f"{kind}/status" for kind in (*own, "acceleratorenergyprofiles"))
+    of_the_cluster = ("acceleratorenergyprofiles", "energysites")
+    seen = {right for kind in (*own, *of_the_cluster) for right in granted("joulecast.dev", kind, *reads)}
+    statuses = (f"{kind}/status" for kind in (*own, *of_the_cluster))
     seen |= {right for status in statuses for right in granted("joulecast.dev", status, "get")}
     made = {right for kind in own for right in granted("joulecast.dev", kind, *reads, *writes)}
     assert rules(objects, "ClusterRole", "joulecast-view") == seen

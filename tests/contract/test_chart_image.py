@@ -50,7 +50,7 @@ def named(name: str) -> list[tuple[str, str]]:
     return found
 
 
-PIP_INSTALL = re.compile(r"pip (?:--python \S+ )?install ([^&]+)")
+PIP_INSTALL = re.compile(r"pip (?:--python \S+ )?install ([^&\n]+)")
 
 
 def test_every_base_is_an_argument_with_a_default() -> None:
@@ -64,14 +64,14 @@ def test_every_base_is_an_argument_with_a_default() -> None:
 def test_packages_come_from_the_locks_by_hash_and_no_source_is_compiled() -> None:
     installs = PIP_INSTALL.findall("\n".join(arguments("RUN")))
     locked = [install for install in installs if "-r " in install]
-    assert len(locked) == 3
+    assert len(locked) == 4
     assert all({"--require-hashes", "--only-binary"} <= set(install.split()) for install in locked)
     assert all({"--no-deps", "--no-index"} <= set(install.split()) for install in installs if install not in locked)
 
 
 def test_what_fetches_packages_takes_the_configuration_and_the_authorities_of_the_machine_as_secrets() -> None:
     fetching = [rest for rest in arguments("RUN") if "--require-hashes" in rest]
-    assert len(fetching) == 3
+    assert len(fetching) == 4
     for rest in fetching:
         assert "--mount=type=secret,id=pip,target=/etc/pip.conf " in rest
         assert "--mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt " in rest
@@ -79,6 +79,9 @@ def test_what_fetches_packages_takes_the_configuration_and_the_authorities_of_th
 
 def test_what_runs_is_the_operators_lock_without_torch() -> None:
     assert any(rest.split(" -r ")[-1] == "/source/requirements/operator.txt" for _, rest in named("build"))
+    (zones,) = [rest for _, rest in named("build") if "-r /source/requirements/zones.txt" in rest]
+    assert "--no-deps" in zones
+    assert "-path '*/codecarbon/*' ! -name global_energy_mix.json" in zones, "the table of countries alone is kept"
     pins = re.findall(r"^([\w.-]+)==", (ROOT / "requirements" / "operator.txt").read_text(), re.MULTILINE)
     assert not {"torch", "torchvision", "transformers", "timm", "onnxruntime", "hatchling"} & set(pins)
     assert {"kopf", "prometheus-client", "pydantic", "onnx"} <= set(pins)
@@ -132,12 +135,15 @@ def test_calibrations_have_torch_and_the_same_wheel_by_the_lock() -> None:
     assert not {"kopf", "kubernetes"} & set(pins)
 
 
-def test_both_environments_are_made_alike_but_for_the_lock_and_what_is_not_compiled() -> None:
+def test_both_environments_are_made_alike_but_for_the_locks_and_what_is_not_compiled() -> None:
     """Stages have no parameters, so the recipe has the same instructions twice."""
     processes, calibrations = (
         [re.sub(r" -x '[^']+'", "", " ".join(each)) for each in named(name)[1:]]
         for name in ("build", "build-calibration")
     )
+    processes = [
+        each.replace(" requirements/zones.txt", "") for each in processes if "-r /source/requirements/zones" not in each
+    ]
     assert processes == [each.replace("/calibration.txt", "/operator.txt") for each in calibrations]
 
 

@@ -77,6 +77,8 @@ def test_what_lies_in_namespaces_is_granted_in_those_named_and_nowhere_else() ->
     assert {resource for _, resource, _ in everywhere} == {
         "acceleratorenergyprofiles",
         "acceleratorenergyprofiles/status",
+        "energysites",
+        "energysites/status",
         "nodes",
         "namespaces",
         "servicecidrs",
@@ -184,7 +186,9 @@ def test_a_second_release_leaves_out_what_a_cluster_has_once() -> None:
     assert "CustomResourceDefinition" not in {kind for kind, _ in objects}
     held = rules(objects, "ClusterRole", "joulecast-controller")
     assert ("joulecast.dev", "acceleratorenergyprofiles/status", "patch") not in held
+    assert ("joulecast.dev", "energysites/status", "patch") not in held
     assert ("joulecast.dev", "acceleratorenergyprofiles", "list") in held
+    assert ("joulecast.dev", "energysites", "list") in held
     (container,) = pod_spec(objects, "controller")["containers"]
     assert not load(container["args"][1:], environment(container)).profile_status
 

@@ -19,6 +19,8 @@ TESTED_AS_A_WHOLE = {
     "api/parts.py": "unit/joulecast_operator/api/test_crds.py",
     "api/profiles.py": "unit/joulecast_operator/api/test_crds.py",
     "api/results.py": "unit/joulecast_operator/api/test_crds.py",
+    "api/sites/costs.py": "unit/joulecast_operator/api/test_crds.py",
+    "api/sites/site.py": "unit/joulecast_operator/api/test_crds.py",
     "api/workload.py": "unit/joulecast_operator/api/test_crds.py",
     "certificates/__main__.py": "unit/joulecast_operator/certificates/test_worker.py",
     "metrics/__main__.py": "unit/joulecast_operator/metrics/test_page.py",

@@ -52,13 +52,15 @@ def test_what_is_asked_for_is_pinned_within_its_bounds(name: str) -> None:
         assert all(Version(version) in requirement.specifier for version in versions), (text, versions)
 
 
-@pytest.mark.parametrize("name", [*ASKED, "image", "go"])
+@pytest.mark.parametrize("name", [*ASKED, "image", "go", "zones"])
 def test_every_pin_has_hashes(name: str) -> None:
     assert [pin for pin, hashes in pins(name).items() if not hashes] == []
     assert pins(name)
 
 
-@pytest.mark.parametrize(("smaller", "larger"), [("operator", "demo"), ("demo", "all"), ("calibration", "all")])
+@pytest.mark.parametrize(
+    ("smaller", "larger"), [("operator", "demo"), ("demo", "all"), ("calibration", "all"), ("zones", "all")]
+)
 def test_the_smaller_lock_is_part_of_the_larger(smaller: str, larger: str) -> None:
     assert pins(smaller).keys() - pins(larger).keys() == set()
 

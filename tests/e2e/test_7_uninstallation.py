@@ -10,6 +10,7 @@ DEFINITIONS = {
     "inferenceenergyestimates.joulecast.dev",
     "acceleratorenergyprofiles.joulecast.dev",
     "energycalibrations.joulecast.dev",
+    "energysites.joulecast.dev",
     "v1alpha1.joulecast.dev",  # the APIService that the API server makes of them
 }
 PASSING = {"events", "events.events.k8s.io", "namespaces"}  # events go after an hour; Helm leaves the namespace

@@ -16,7 +16,7 @@ from tests.image.conftest import Image
 ENVIRONMENT = Path("opt/joulecast")
 BUDGET_BYTES = 300_000_000  # above the base: docs/adr/0173-build-lean-images-from-one-recipe.md
 UNUSED = re.compile(r"/kubernetes/(aio/)?client/(models|api)/[^_]")  # typed objects
-LOCK = ROOT / "requirements" / "operator.txt"
+LOCKS = [ROOT / "requirements" / f"{name}.txt" for name in ("operator", "zones")]
 
 
 def files(folder: Path) -> Iterator[Path]:
@@ -46,10 +46,18 @@ def test_it_adds_nothing_to_its_base_but_the_environment(image: Image) -> None:
 
 
 def test_it_holds_the_packages_of_the_lock_and_no_pip(image: Image) -> None:
-    pins = {canonical(name) for name in re.findall(r"^([\w.-]+)==", LOCK.read_text(), re.MULTILINE)}
+    locked = "".join(lock.read_text() for lock in LOCKS)
+    pins = {canonical(name) for name in re.findall(r"^([\w.-]+)==", locked, re.MULTILINE)}
     found = installed(image)
     assert found.keys() - pins == {"joulecast"}
     assert pins - found.keys() == set()
+
+
+def test_it_knows_the_carbon_of_countries_and_has_none_of_codecarbons_code(image: Image) -> None:
+    source = image.python("from joulecast.site import zone_carbon; print(zone_carbon('DEU').source)")
+    assert source.startswith(f"codecarbon {installed(image)['codecarbon']}: Germany, ")
+    left = [path.name for path in files(image.root / ENVIRONMENT) if "codecarbon" in path.parts]
+    assert left == ["global_energy_mix.json"]
 
 
 def test_tests_of_other_packages_are_left_out(image: Image) -> None:

@@ -58,11 +58,11 @@
 {{/* What is not in a namespace. */}}
 {{- define "joulecast.controllerClusterRules" }}
 - apiGroups: [joulecast.dev]
-  resources: [acceleratorenergyprofiles]
+  resources: [acceleratorenergyprofiles, energysites]
   verbs: [get, list, watch]
 {{- if include "joulecast.writesProfileStatus" . }}
 - apiGroups: [joulecast.dev]
-  resources: [acceleratorenergyprofiles/status]
+  resources: [acceleratorenergyprofiles/status, energysites/status]
   verbs: [patch]
 {{- end }}
 - apiGroups: [""]
@@ -94,7 +94,7 @@
 {{/* What the controller may in the release's own namespace. */}}
 {{- define "joulecast.controllerHomeRules" }}
 {{- $name := include "joulecast.fullname" . }}
-- apiGroups: [""]   # coefficients that an AcceleratorEnergyProfile refers to
+- apiGroups: [""]   # coefficients that an AcceleratorEnergyProfile refers to, and figures of an EnergySite
   resources: [configmaps]
   verbs: [get]
 {{- if .Values.watchNamespaces }}
@@ -230,7 +230,7 @@ joulecast.dev/writes-profile-status: {{ include "joulecast.writesProfileStatus" 
 {{- end -}}
 {{- end -}}
 {{- if and (include "joulecast.writesProfileStatus" $root) (eq (get $marks "joulecast.dev/writes-profile-status") "true") -}}
-{{- fail (printf "%s writes the status of AcceleratorEnergyProfiles already: set profiles.writeStatus=false, because one release of a cluster does that." $other) -}}
+{{- fail (printf "%s writes the status of AcceleratorEnergyProfiles and EnergySites already: set profiles.writeStatus=false, because one release of a cluster does that." $other) -}}
 {{- end -}}
 {{- if include "joulecast.keepsDefinitions" $root -}}
 {{- $crd := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "inferenceenergyestimates.joulecast.dev" -}}

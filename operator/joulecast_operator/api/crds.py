@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from joulecast_operator.api import calibrations, estimates, kinds
 from joulecast_operator.api.profiles import AcceleratorEnergyProfile
+from joulecast_operator.api.sites.site import EnergySite
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 KEEP: Final = {"helm.sh/resource-policy": "keep"}
@@ -31,6 +32,8 @@ _ESTIMATE_COLUMNS: Final = {
     "coverage": "coverage", "origin": "origin",
 }  # fmt: skip
 """The fields of the summary that are columns, by title."""
+_COST_COLUMNS: Final = ("cost", "carbon", "site")
+_SITE_COLUMNS: Final = {"Price": "price", "Carbon": "carbon", "PUE": "powerUsageEffectiveness"}
 _PROFILE_COLUMNS: Final = ("origin", "error")
 _CALIBRATION_COLUMNS: Final = ("accelerator", "progress", "rows", "error", "better")
 _WIDE: Final = {"priority": 1}  # shown by `kubectl get -o wide` alone
@@ -43,6 +46,7 @@ def definitions() -> dict[str, Schema]:
     found = (
         _definition(kinds.ESTIMATES, estimates.InferenceEnergyEstimate, "iee", _estimate_columns()),
         _definition(kinds.PROFILES, AcceleratorEnergyProfile, "aep", _profile_columns()),
+        _definition(kinds.SITES, EnergySite, "esite", _site_columns()),
         _definition(kinds.CALIBRATIONS, calibrations.EnergyCalibration, "ecal", _calibration_columns()),
     )
     return {definition["spec"]["names"]["plural"]: definition for definition in found}
@@ -129,6 +133,7 @@ def _estimate_columns() -> list[Schema]:
         *_standing("Ready"),
         _age(),
         _column("image", ".status.image") | _WIDE,
+        *(_column(name, f".status.summary.{name}") | _WIDE for name in _COST_COLUMNS),
         _message("Ready"),
     ]
 
@@ -142,6 +147,12 @@ def _profile_columns() -> list[Schema]:
         _age(),
         _message("Usable"),
     ]
+
+
+def _site_columns() -> list[Schema]:
+    figures = (_column(name, f".status.summary.{field}") | {"name": name} for name, field in _SITE_COLUMNS.items())
+    named = [_condition("Default"), _column("estimates", ".status.estimates")]
+    return [*figures, *named, *_standing("Ready"), _age(), _message("Ready")]
 
 
 def _calibration_columns() -> list[Schema]:

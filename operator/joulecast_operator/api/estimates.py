@@ -17,6 +17,7 @@ from joulecast_operator.api.parts import (
     SET,
     Accelerator,
     Conditions,
+    Name,
     NodeSelector,
     Part,
     SecretReference,
@@ -26,6 +27,7 @@ from joulecast_operator.api.parts import (
     rules,
 )
 from joulecast_operator.api.results import EstimateSummary, ModelTotals, Result, TargetFacts, TopLayer, UnderstoodTarget
+from joulecast_operator.api.sites.costs import EstimateCost
 from joulecast_operator.api.workload import WorkloadSpec
 
 MAXIMUM_RESULTS: Final = 20  # a status that is read at admission must stay small
@@ -110,6 +112,11 @@ class EstimateSpec(Part):
     suspend: bool = Field(
         False, description="While true, nothing is fetched or forecast, and the present results are kept."
     )
+    site_name: Name | None = Field(
+        None,
+        description="Name of the EnergySite by which the first result is priced. When left out: the site that says it"
+        " is the default, if there is one.",
+    )
     image_pull_secrets: list[SecretReference] = Field(
         default_factory=list,
         max_length=10,
@@ -165,6 +172,9 @@ class EstimateStatus(Part):
         description="Operators of the model that joulecast has no rule for; their energy is missing from the results.",
     )
     summary: EstimateSummary | None = Field(None, description="The first result as text.")
+    cost: EstimateCost | None = Field(
+        None, description="What the first result costs and emits at an EnergySite; absent where none prices it."
+    )
     top_layers: list[TopLayer] | None = Field(
         None,
         max_length=MAXIMUM_TOP_LAYERS,
@@ -179,7 +189,8 @@ class EstimateStatus(Part):
     conditions: Conditions | None = Field(
         None,
         description="ModelResolved: the image and the model in it were found. Profiled: the model's operators were"
-        " counted. Ready: there is a forecast.",
+        " counted. Costed: the first result is priced at an EnergySite, if one concerns it. Ready: there is a"
+        " forecast.",
     )
 
 

@@ -51,6 +51,9 @@ ESTIMATES: Final = Kind(group=GROUP, version=VERSION, plural="inferenceenergyest
 PROFILES: Final = Kind(
     group=GROUP, version=VERSION, plural="acceleratorenergyprofiles", kind="AcceleratorEnergyProfile", namespaced=False
 )
+SITES: Final = Kind(
+    group=GROUP, version=VERSION, plural="energysites", kind="EnergySite", namespaced=False, optional=True
+)
 CALIBRATIONS: Final = Kind(group=GROUP, version=VERSION, plural="energycalibrations", kind="EnergyCalibration")
 DEPLOYMENTS: Final = Kind(group="apps", version="v1", plural="deployments", kind="Deployment")
 STATEFUL_SETS: Final = Kind(group="apps", version="v1", plural="statefulsets", kind="StatefulSet", optional=True)

@@ -120,6 +120,11 @@ class EstimateSummary(Part):
     coverage: StatusText = Field(description="Share of the model's FLOPs that the forecast covers, in percent.")
     origin: StatusText = Field(description="What the forecast rests on: measured, public, transferred or datasheet.")
     batch_size: StatusText | None = Field(None, description="Number of samples in one batch.")
+    site: StatusText | None = Field(None, description="Name of the EnergySite of cost and carbon.")
+    cost: StatusText | None = Field(
+        None, description="Cost of 1,000 inferences, requests or tokens, with its currency."
+    )
+    carbon: StatusText | None = Field(None, description="Carbon of 1,000 inferences, requests or tokens.")
 
 
 class UnderstoodTarget(Part):

@@ -79,7 +79,8 @@ class Estimates:
     """Reconciles estimates.
 
     ``overrides`` returns the cluster's own accelerator profiles that are in use now. ``resolves_per_second``: how often
-    tags are looked up again, over all estimates. ``patient``: how many reconcilers at a time may wait a moment for an
+    tags are looked up again, over all estimates. ``costed`` returns a status with what the first result costs.
+    ``patient``: how many reconcilers at a time may wait a moment for an
     answer.
     """
 
@@ -93,6 +94,7 @@ class Estimates:
         queue: WorkQueue[Key],
         overrides: Callable[[], Iterable[Override]],
         resolves_per_second: float,
+        costed: Callable[[Resource, Status], Status] = lambda _, desired: desired,
         outcome_log: OutcomeLog = UNCOUNTED,
         patient: int = _PATIENT,
         now: Callable[[], float] = time.monotonic,
@@ -105,6 +107,7 @@ class Estimates:
         self._forecasts = forecasts
         self._queue = queue
         self._overrides = overrides
+        self._costed = costed
         self._rate = Rate(resolves_per_second, now)
         self._patience = asyncio.Semaphore(patient)
         self._now = now
@@ -280,8 +283,9 @@ class Estimates:
         return await self._put(estimate, desired_status(estimate, result, request=request, now=datetime.now(UTC)))
 
     async def _put(self, estimate: Resource, desired: Status) -> bool:
-        """Write the status, with what the target asks for now, which no forecast depends on."""
-        return await self._writer.status(ESTIMATES, estimate, {**desired, **self._target(estimate, desired)})
+        """Write the status, with what the target asks for now and what it costs, which no forecast depends on."""
+        known = {**desired, **self._target(estimate, desired)}
+        return await self._writer.status(ESTIMATES, estimate, self._costed(estimate, known))
 
     def _target(self, estimate: Resource, desired: Status) -> Status:
         spec = inputs.spec_of(estimate)

@@ -9,9 +9,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from joulecast.site import Site
 from joulecast_operator.api import bounds
 from joulecast_operator.api.conditions import Waiting, Wrong
-from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES, Kind
+from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES, SITES, Kind
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.calibrations.status import ENDED, HOLDING, PhaseUpdate
 from joulecast_operator.estimates.outcomes import Failure, Forecast
@@ -61,6 +62,16 @@ class OutcomeLog:
             _warn("a profile cannot be checked", "ProfileUnchecked", PROFILES, profile, result)
         else:
             _line(logging.INFO, "a profile is in use", "ProfileTaken", PROFILES, profile)
+
+    def site(self, site: Resource, state: Site | Wrong | Waiting, *, written: bool) -> None:
+        """Log that the figures of a site are in use or why they are not."""
+        if not written:
+            return
+        if isinstance(state, Wrong):
+            self._count(SITES.kind, state.reason)
+            _warn("a site is not usable", "SiteRefused", SITES, site, state)
+        elif isinstance(state, Waiting):
+            _warn("a site cannot be read", "SiteUnread", SITES, site, state)
 
     def calibration(self, before: Resource, state: PhaseUpdate, *, written: bool) -> None:
         """Log a new phase of a calibration. ``before``: the calibration before ``state`` was written."""

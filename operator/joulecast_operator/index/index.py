@@ -22,6 +22,7 @@ from joulecast_operator.api.kinds import (
     NODES,
     OFFERS,
     PROFILES,
+    SITES,
     TARGETS,
     Kind,
 )
@@ -36,8 +37,8 @@ Slim = Callable[[Resource], Resource]
 
 
 class Index:
-    """Holds estimates, profiles, calibrations, workloads, namespaces and nodes, with look-ups by image, target and
-    namespace.
+    """Holds estimates, profiles, sites, calibrations, workloads, namespaces and nodes, with look-ups by image, target
+    and namespace.
 
     ``estimate`` returns what is kept of an estimate. ``shown`` returns what is kept of it unpacked, for those who often
     read all estimates. ``now`` counts seconds.
@@ -58,6 +59,7 @@ class Index:
             for kind, keeping in (
                 (ESTIMATES, StoragePolicy(slim=estimate, packed=True, links=slim.estimate_links, summary=summary)),
                 (PROFILES, StoragePolicy(slim=slim.without_noise)),
+                (SITES, StoragePolicy(slim=slim.without_noise)),
                 (CALIBRATIONS, StoragePolicy(slim=slim.without_noise)),
                 *((kind, _of_workloads(kind)) for kind in ANNOTATED.values()),
                 *((kind, _of_custom(kind)) for kind in CUSTOM.values()),
@@ -155,6 +157,10 @@ class Index:
     def profiles(self) -> list[Resource]:
         """Return all accelerator profiles."""
         return list(self._stores[PROFILES.kind].resources())
+
+    def sites(self) -> list[Resource]:
+        """Return all energy sites."""
+        return list(self._stores[SITES.kind].resources())
 
     def calibrations(self) -> list[Resource]:
         """Return all calibrations."""

@@ -1,4 +1,4 @@
-"""Collect the series of estimates, profiles and calibrations from the index at scrape time.
+"""Collect the series of estimates, profiles, sites and calibrations from the index at scrape time.
 
 Nothing is stored here, so the series of a deleted object end with it.
 """
@@ -20,6 +20,8 @@ from joulecast_operator.metrics.calibrations import (
     run_families,
 )
 from joulecast_operator.metrics.estimates import FAMILIES, ServedRow, estimate_families
+from joulecast_operator.metrics.fleet.costs import COSTS, cost_families
+from joulecast_operator.metrics.fleet.sites import SITE_METRICS, site_families
 
 
 class LiveIndex(Protocol):
@@ -31,21 +33,27 @@ class LiveIndex(Protocol):
     def profiles(self) -> Iterable[Resource]:
         """Return all accelerator profiles."""
 
+    def sites(self) -> Iterable[Resource]:
+        """Return all energy sites."""
+
     def calibrations(self) -> Iterable[Resource]:
         """Return all calibrations."""
 
 
 class EstimateCollector(Collector):
-    """Collects the series of every estimate, profile and calibration that the index holds now."""
+    """Collects the series of every estimate, profile, site and calibration that the index holds now."""
 
     def __init__(self, index: LiveIndex) -> None:
         self._index = index
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        yield from estimate_families([row for rows in self._index.shown() for row in rows])
+        rows = [row for rows in self._index.shown() for row in rows]
+        yield from estimate_families(rows)
+        yield from cost_families(row.cost for row in rows if row.cost)
+        yield from site_families(self._index.sites())
         yield calibration_family(self._index.profiles())
         yield from run_families(self._index.calibrations())
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        for metric in (*FAMILIES, CALIBRATION_ERROR, CALIBRATION_PROGRESS, CALIBRATION_INFO):
+        for metric in (*FAMILIES, *COSTS, *SITE_METRICS, CALIBRATION_ERROR, CALIBRATION_PROGRESS, CALIBRATION_INFO):
             yield metric.family()

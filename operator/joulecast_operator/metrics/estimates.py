@@ -17,6 +17,7 @@ from joulecast_operator.api.kinds import ANNOTATED
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.metrics.declaration import Metric, identity_of
 from joulecast_operator.metrics.exposition import LargeFamily, Point, label_text
+from joulecast_operator.metrics.fleet.costs import ServedCost, served_cost
 from joulecast_operator.workloads.choice import row_for, rows_of
 
 FORECAST_LABELS: Final = ("namespace", "estimate", "workload", "accelerator", "batch_size", "precision")
@@ -150,6 +151,7 @@ class ServedRow(NamedTuple):
     - ``generation``: values of ``GENERATION_LABELS`` of a result of generation; empty for any other.
     - ``generated``: the value for each of ``GENERATIONS``, of a result of generation.
     - ``stale_since``: the value of ``STALE``; None if the forecast is up to date, and for all rows but the first.
+    - ``cost``: what the estimate costs; None if no site prices it, and for all rows but the first.
     """
 
     labels: tuple[str, ...]
@@ -158,6 +160,7 @@ class ServedRow(NamedTuple):
     generation: tuple[str, ...] = ()
     generated: tuple[float | None, ...] = ()
     stale_since: float | None = None
+    cost: ServedCost | None = None
 
 
 def shown(estimate: Resource, *, all_results: bool = False) -> tuple[ServedRow, ...]:
@@ -171,7 +174,8 @@ def shown(estimate: Resource, *, all_results: bool = False) -> tuple[ServedRow, 
         _served(labels, row, (state, str(row.get("origin", "")), str(row.get("runtime", "")), model, digest))
         for labels, row in _rows(estimate, all_results=all_results) or [nothing]
     )
-    return (first._replace(stale_since=stale_since(estimate)), *further)
+    cost = served_cost(*identity_of(estimate), status) if state == READY else None
+    return (first._replace(stale_since=stale_since(estimate), cost=cost), *further)
 
 
 def stale_since(estimate: Resource) -> float | None:

@@ -9,12 +9,16 @@ from joulecast_operator.metrics.calibrations import CALIBRATION_ERROR, CALIBRATI
 from joulecast_operator.metrics.certificates import CERTIFICATE_BEHIND
 from joulecast_operator.metrics.declaration import Metric
 from joulecast_operator.metrics.estimates import FAMILIES
+from joulecast_operator.metrics.fleet.costs import COSTS
+from joulecast_operator.metrics.fleet.sites import SITE_METRICS
 from joulecast_operator.metrics.reconciles import OPERATOR, REFUSED
 from joulecast_operator.metrics.webhook import CERTIFICATE_EXPIRY, DURATION, REFUSED_REQUESTS, REQUESTS
 from joulecast_operator.metrics.work import ISOLATED
 
 METRICS: Final = (
     *FAMILIES,
+    *COSTS,
+    *SITE_METRICS,
     CALIBRATION_ERROR,
     CALIBRATION_PROGRESS,
     CALIBRATION_INFO,

@@ -43,6 +43,9 @@ _OF_SPECS: Final = (
     "TargetForbidden", "TargetHasNoImage", "TargetKindNotServed", "TargetKindNotSupported", "TargetNotFound",
     "TooManyResults", "UnknownTensorParallel",
 )  # fmt: skip
+_OF_SITES: Final = (
+    "ConfigMapUnread", "InvalidSite", "SeveralDefaultSites", "SiteForbidden", "SiteNotFound", "SiteNotUsable",
+)  # fmt: skip
 _OF_RUNS: Final = (
     "Forbidden", "InvalidResult", "NoImage", "NoProfile", "NoResult", "ProfileTooLarge", "RequestRefused", "RunFailed",
 )  # fmt: skip
@@ -72,6 +75,7 @@ REASONS: Final = frozenset(
         *_OF_REGISTRIES,
         *_OF_PRICES,
         *_OF_SPECS,
+        *_OF_SITES,
         *_OF_RUNS,
         *_OF_WORKERS,
     }

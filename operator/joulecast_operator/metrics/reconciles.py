@@ -12,7 +12,7 @@ from prometheus_client import (
     Counter,
 )
 
-from joulecast_operator.api.kinds import ANNOTATED, CALIBRATIONS, ESTIMATES, PROFILES
+from joulecast_operator.api.kinds import ANNOTATED, CALIBRATIONS, ESTIMATES, PROFILES, SITES
 from joulecast_operator.metrics.declaration import Metric
 from joulecast_operator.metrics.reasons import counted
 
@@ -74,7 +74,7 @@ class Reconciles:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._duration = RECONCILE_DURATION.histogram(_DURATION_BUCKETS, registry)
         self._errors = RECONCILE_ERRORS.counter(registry)
-        for kind in (ESTIMATES, PROFILES, CALIBRATIONS, *ANNOTATED.values()):
+        for kind in (ESTIMATES, PROFILES, SITES, CALIBRATIONS, *ANNOTATED.values()):
             self._duration.labels(kind.kind)
             self._errors.labels(kind.kind, counted("InternalError"))  # a rate needs a zero before the first error
 
@@ -111,6 +111,6 @@ def show_index(registry: CollectorRegistry, behind_seconds: Callable[[], float])
 def refused_writes() -> Counter:
     """Return a counter of refused writes by kind; the caller registers it."""
     counter = REFUSED.counter()
-    for kind in (ESTIMATES, PROFILES, CALIBRATIONS, *ANNOTATED.values()):
+    for kind in (ESTIMATES, PROFILES, SITES, CALIBRATIONS, *ANNOTATED.values()):
         counter.labels(kind.kind)  # a rate needs a zero before the first refusal
     return counter

@@ -17,12 +17,14 @@ class Index(Estimates):
         *held: dict[str, Any],
         profiles: tuple[dict[str, Any], ...] = (),
         calibrations: tuple[dict[str, Any], ...] = (),
+        sites: tuple[dict[str, Any], ...] = (),
         all_results: bool = False,
     ) -> None:
         super().__init__(*held)
         self.all_results = all_results
         self.profile_list = profiles
         self.calibration_list = calibrations
+        self.site_list = sites
 
     def shown(self) -> list[tuple[ServedRow, ...]]:
         return [shown(found, all_results=self.all_results) for found in self.held]
@@ -32,6 +34,9 @@ class Index(Estimates):
 
     def calibrations(self) -> list[dict[str, Any]]:
         return list(self.calibration_list)
+
+    def sites(self) -> list[dict[str, Any]]:
+        return list(self.site_list)
 
 
 def samples(registry: CollectorRegistry) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -50,10 +55,11 @@ def scrape(
     *held: dict[str, Any],
     profiles: tuple[dict[str, Any], ...] = (),
     calibrations: tuple[dict[str, Any], ...] = (),
+    sites: tuple[dict[str, Any], ...] = (),
     all_results: bool = False,
 ) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     registry = CollectorRegistry()
-    index = Index(*held, profiles=profiles, calibrations=calibrations, all_results=all_results)
+    index = Index(*held, profiles=profiles, calibrations=calibrations, sites=sites, all_results=all_results)
     registry.register(EstimateCollector(index))
     return samples(registry)
 

@@ -136,6 +136,9 @@ class Estimates:
     def profiles(self) -> list[dict[str, Any]]:
         return []
 
+    def sites(self) -> list[dict[str, Any]]:
+        return []
+
     def get(self, namespace: str, name: str) -> dict[str, Any] | None:
         return next((found for found in self._of(namespace) if found["metadata"]["name"] == name), None)
 

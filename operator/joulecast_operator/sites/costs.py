@@ -1,0 +1,124 @@
+"""Compute what the first result of an estimate costs at a site, and put it into the estimate's status; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from joulecast.site import Site, SiteCost, cost_at, cost_document
+from joulecast_operator.api.annotations import significant
+from joulecast_operator.api.conditions import Status, Waiting, Wrong, condition, condition_of
+from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.sites.choice import SiteState
+
+COSTED: Final = "Costed"
+"""Type of the condition that says whether the status has the cost of the first result."""
+
+COST: Final = "cost"
+"""The field of a status that has it."""
+
+_SUMMARY: Final = ("site", "cost", "carbon")
+_MANY: Final = 1000  # inferences, requests or tokens that the columns are of: one of them costs too little to read
+
+
+def with_cost(estimate: Resource, desired: Status, state: SiteState | None, *, now: datetime) -> Status:
+    """Return the ``desired`` status with what its first result costs. ``state``: the estimate's site.
+
+    A status without results, and one that no site concerns, has neither a cost nor a condition about it. While a site
+    cannot be read, the present cost stays.
+    """
+    results = desired.get("results")
+    if isinstance(state, Waiting):
+        return _kept(estimate, desired) if results else _without(desired)
+    plain = _without(desired)
+    if not results or state is None:
+        return plain
+    if isinstance(state, Wrong):
+        return _with_condition(estimate, plain, state, now)
+    cost = cost_of(state, results[0])
+    summary = {**mapping(plain.get("summary")), **_summary(state, cost)}
+    status = {**plain, COST: _document(state, cost), "summary": summary}
+    return _with_condition(estimate, status, None, now, site=state.name)
+
+
+def cost_of(site: Site, row: Mapping[str, Any]) -> SiteCost:
+    """Return what a result costs at ``site``, an hour and a month of one replica that always runs included."""
+    per, joules = _energy(row)
+    return cost_at(site, per, joules, float(row.get("averagePowerWatts") or 0.0))
+
+
+def _energy(row: Mapping[str, Any]) -> tuple[str, float]:
+    """Return what stands for a result, by its phase, and the joules of one of it."""
+    phase = row.get("phase") or "forward"
+    if phase == "forward":
+        return "inference", float(row["joulesPerBatch"]) / int(row.get("batchSize") or 1)
+    per, field = _OF_PHASE[phase]
+    return per, float(row[field])
+
+
+_OF_PHASE: Final = {
+    "prefill": ("input_token", "joulesPerInputToken"),
+    "decode": ("output_token", "joulesPerOutputToken"),
+    "request": ("request", "joulesPerRequest"),
+}
+
+
+def _document(site: Site, cost: SiteCost) -> dict[str, Any]:
+    found = {_camel(name): value for name, value in cost_document(cost).items() if value is not None}
+    found["per"] = _camel(cost.per)
+    if site.carbon_source and cost.grams_co2e is not None:
+        found["carbonSource"] = site.carbon_source
+    return found
+
+
+def _summary(site: Site, cost: SiteCost) -> dict[str, str]:
+    many = f"{_MANY:,} {cost.per.replace('_', ' ')}s"
+    found = {"site": site.name}
+    if cost.money is not None:
+        found["cost"] = f"{significant(_MANY * cost.money.mean)} {cost.currency}/{many}"
+    if cost.grams_co2e is not None:
+        found["carbon"] = f"{significant(_MANY * cost.grams_co2e.mean)} gCO2e/{many}"
+    return found
+
+
+def _without(desired: Status) -> Status:
+    """Return a status without what an earlier site gave it."""
+    status = {name: value for name, value in desired.items() if name != COST}
+    if "summary" in status:
+        status["summary"] = {name: value for name, value in status["summary"].items() if name not in _SUMMARY}
+    if "conditions" in status:
+        status["conditions"] = [each for each in status["conditions"] if each["type"] != COSTED]
+    return status
+
+
+def _kept(estimate: Resource, desired: Status) -> Status:
+    """Return the ``desired`` status with the cost of the present one, if its results are the same."""
+    current = mapping(estimate.get("status"))
+    costed = condition(current, COSTED)
+    if current.get("results") != desired.get("results") or costed is None:
+        return _without(desired)
+    summary = {name: value for name, value in mapping(current.get("summary")).items() if name in _SUMMARY}
+    status = _without(desired)
+    kept = {COST: current[COST]} if COST in current else {}
+    status["conditions"] = [*status["conditions"][:-1], costed, *status["conditions"][-1:]]
+    return {**status, **kept, "summary": {**mapping(status.get("summary")), **summary}}
+
+
+def _with_condition(
+    estimate: Resource, status: Status, wrong: Wrong | None, now: datetime, *, site: str = ""
+) -> Status:
+    """Return the status with the condition before the last one, which is Ready."""
+    current = mapping(estimate.get("status"))
+    generation = mapping(estimate.get("metadata")).get("generation")
+    if wrong is None:
+        said = condition_of(current, COSTED, "True", COSTED, f"costs are those at EnergySite {site}", generation, now)
+    else:
+        said = condition_of(current, COSTED, "False", wrong.reason, wrong.message, generation, now)
+    *others, ready = status["conditions"]
+    return {**status, "conditions": [*others, said, ready]}
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word[:1].upper() + word[1:] for word in rest)

@@ -1,0 +1,226 @@
+"""Test that the costs of estimates follow EnergySites on a real API server, and are never those of before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from tests.cluster.controlled import Cluster, controlled, estimate, merge, metrics
+from tests.harness.environment import ROOT
+from tests.harness.installation import NAMESPACE
+
+FIGURES = "figures"
+SITE = {"pricePerKilowattHour": ["0.2"], "currency": "EUR", "gramsCo2ePerKilowattHour": [400]}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with controlled(tmp_path_factory.mktemp("sites"), flags=["--site-poll-seconds=0.5"]) as started:
+        started.push("priced")
+        yield started
+        assert started.forbidden() == []
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    yield cluster.plane.create_namespace(f"test-{uuid4().hex[:8]}")
+    cluster.plane.kubectl("delete", "esite", "--all")
+
+
+def site(name: str, **spec: Any) -> dict[str, Any]:
+    metadata = {"name": name}
+    return {"apiVersion": "joulecast.dev/v1alpha1", "kind": "EnergySite", "metadata": metadata, "spec": spec}
+
+
+def asked(cluster: Cluster, name: str, namespace: str, **spec: Any) -> None:
+    """Apply an estimate and wait until it is Ready."""
+    body = {"workload": {"batchSizes": [8]}, "accelerators": {"names": ["NVIDIA-H200"]}} | spec
+    cluster.plane.apply(estimate(name, namespace, cluster.image("priced"), **body))
+    cluster.until_ready(name, namespace)
+
+
+def hourly(cluster: Cluster, name: str, namespace: str) -> float | None:
+    """Return what an hour costs by the status of an estimate; None if it has no cost."""
+    found = cluster.status(name, namespace).get("cost", {}).get("moneyPerHour", {}).get("mean")
+    return None if found is None else float(found)
+
+
+def kilowatts(cluster: Cluster, name: str, namespace: str) -> float:
+    return float(cluster.status(name, namespace)["results"][0]["averagePowerWatts"]) / 1000
+
+
+def costs(cluster: Cluster, name: str, namespace: str, price: float) -> bool:
+    """Tell whether an hour of an estimate costs what its power costs at ``price`` a kilowatt hour."""
+    return hourly(cluster, name, namespace) == pytest.approx(price * kilowatts(cluster, name, namespace), rel=1e-4)
+
+
+def until_costed(cluster: Cluster, name: str, namespace: str, price: float) -> None:
+    cluster.until(lambda: costs(cluster, name, namespace, price), f"{name} costs {price} a kilowatt hour")
+
+
+def costed(cluster: Cluster, name: str, namespace: str) -> str:
+    return str(cluster.condition(name, namespace, "Costed").get("reason", ""))
+
+
+def said(cluster: Cluster, name: str, kind: str = "Ready") -> dict[str, Any]:
+    """Return a condition of a site."""
+    conditions = (cluster.plane.get("esite", name) or {}).get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == kind), {})
+
+
+def until_said(cluster: Cluster, name: str, reason: str, kind: str = "Ready") -> None:
+    cluster.until(lambda: said(cluster, name, kind).get("reason") == reason, f"{name} says {reason}")
+
+
+def version(cluster: Cluster, name: str, namespace: str) -> str:
+    found = cluster.plane.get("iee", name, namespace)
+    assert found is not None
+    return str(found["metadata"]["resourceVersion"])
+
+
+def figures(cluster: Cluster, **data: str) -> None:
+    """Make the ConfigMap that a site refers to."""
+    metadata = {"name": FIGURES, "namespace": NAMESPACE}
+    cluster.plane.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+
+def refused(cluster: Cluster, **spec: Any) -> str:
+    """Return why the API server refuses a site."""
+    text = yaml.safe_dump(site("refused", **spec))
+    done = cluster.plane.kubectl("apply", "-f", "-", stdin=text, check=False)
+    assert done.returncode != 0
+    return done.stderr
+
+
+def test_a_changed_price_is_in_every_estimate_without_another_forecast(cluster: Cluster, namespace: str) -> None:
+    other = cluster.plane.create_namespace(f"{namespace}-b")
+    cluster.plane.apply(site("here", default=True, **SITE), site("there", **SITE | {"currency": "USD"}))
+    asked(cluster, "plain", namespace)
+    asked(cluster, "plain", other)
+    asked(cluster, "named", namespace, siteName="there")
+    for where in (namespace, other):
+        until_costed(cluster, "plain", where, 0.2)
+    until_costed(cluster, "named", namespace, 0.2)
+    fetched, known = bytes_fetched(cluster), cluster.status("plain", namespace)
+    named = version(cluster, "named", namespace)
+    assert (known["cost"]["site"], known["cost"]["currency"]) == ("here", "EUR")
+    assert known["summary"]["cost"].endswith(" EUR/1,000 inferences")
+    wide = cluster.plane.kubectl("get", "iee", "plain", "-n", namespace, "-o", "wide").stdout
+    assert known["summary"]["cost"] in wide
+    assert " here " in wide
+
+    merge(cluster.plane, "esite", "here", "default", {"spec": {"pricePerKilowattHour": ["0.3"]}})
+    for where in (namespace, other):
+        until_costed(cluster, "plain", where, 0.3)
+    now = cluster.status("plain", namespace)
+    assert now["estimatedAt"] == known["estimatedAt"]
+    assert now["results"] == known["results"]
+    assert now["cost"]["gramsCo2e"] == known["cost"]["gramsCo2e"]
+    assert bytes_fetched(cluster) == fetched
+    assert version(cluster, "named", namespace) == named, "what another site prices is not written"
+    counted = lambda: (cluster.plane.get("esite", "here") or {})["status"].get("estimates") == 2  # noqa: E731
+    cluster.until(counted, "the site says how many estimates it prices")
+    page = metrics(cluster.installation.controller_url)
+    assert (
+        f'joulecast_predicted_cost_per_hour{{namespace="{namespace}",estimate="plain",site="here",currency="EUR"}}'
+        in page
+    )
+    assert 'joulecast_site_price_per_kilowatt_hour{currency="EUR",site="here"} 0.3' in page
+
+
+def bytes_fetched(cluster: Cluster) -> str:
+    page = metrics(cluster.installation.controller_url).splitlines()
+    return next(line for line in page if line.startswith("joulecast_fetched_bytes_total"))
+
+
+def test_figures_of_a_config_map_are_followed_and_bad_ones_take_the_cost_away(cluster: Cluster, namespace: str) -> None:
+    cluster.plane.apply(site("fed", currency="EUR", configMapRef={"name": FIGURES}))
+    asked(cluster, "fed", namespace, siteName="fed")
+    until_said(cluster, "fed", "ConfigMapNotFound")
+    cluster.until(lambda: costed(cluster, "fed", namespace) == "SiteNotUsable", "the estimate says it")
+    assert f"there is no ConfigMap '{FIGURES}' of namespace '{NAMESPACE}'" in said(cluster, "fed")["message"]
+    figures(cluster, pricePerKilowattHour="0.4")
+    until_costed(cluster, "fed", namespace, 0.4)
+    figures(cluster, pricePerKilowattHour=" ".join(["0.1"] * 12 + ["0.3"] * 12))
+    until_costed(cluster, "fed", namespace, 0.2)
+    charge = cluster.status("fed", namespace)["cost"]["moneyPerHour"]
+    assert charge["lowest"] < charge["mean"] < charge["highest"]
+    figures(cluster, pricePerKilowattHour="0.1 0.2")
+    until_said(cluster, "fed", "InvalidSite")
+    cluster.until(lambda: costed(cluster, "fed", namespace) == "SiteNotUsable", "a bad list prices nothing")
+    assert hourly(cluster, "fed", namespace) is None
+    assert "cost" not in cluster.status("fed", namespace)["summary"]
+    assert cluster.condition("fed", namespace)["status"] == "True", "the forecast itself stands"
+    figures(cluster, pricePerKilowattHour="0.5")
+    until_costed(cluster, "fed", namespace, 0.5)
+    cluster.plane.kubectl("delete", "configmap", FIGURES, "-n", NAMESPACE)
+    until_said(cluster, "fed", "ConfigMapNotFound")
+    cluster.until(lambda: hourly(cluster, "fed", namespace) is None, "the figures of before are gone")
+
+
+def test_two_defaults_and_a_deleted_site_are_told(cluster: Cluster, namespace: str) -> None:
+    asked(cluster, "plain", namespace)
+    asked(cluster, "named", namespace, siteName="second")
+    assert costed(cluster, "plain", namespace) == "", "no site concerns it"
+    assert costed(cluster, "named", namespace) == "SiteNotFound"
+    cluster.plane.apply(site("first", default=True, **SITE), site("second", default=True, **SITE))
+    for name in ("first", "second"):
+        until_said(cluster, name, "SeveralDefaultSites", "Default")
+    cluster.until(lambda: costed(cluster, "plain", namespace) == "SeveralDefaultSites", "told")
+    until_costed(cluster, "named", namespace, 0.2)
+    cluster.plane.kubectl("delete", "esite", "second")
+    until_said(cluster, "first", "Default", "Default")
+    until_costed(cluster, "plain", namespace, 0.2)
+    cluster.until(lambda: costed(cluster, "named", namespace) == "SiteNotFound", "told")
+    assert hourly(cluster, "named", namespace) is None
+    cluster.plane.kubectl("delete", "esite", "first")
+    cluster.until(lambda: costed(cluster, "plain", namespace) == "", "as before")
+    assert "cost" not in cluster.status("plain", namespace)
+
+
+def test_a_price_that_changes_while_the_controller_is_away_is_followed_at_its_start(
+    cluster: Cluster, namespace: str
+) -> None:
+    cluster.plane.apply(site("here", default=True, **SITE), site("there", **SITE))
+    asked(cluster, "plain", namespace)
+    asked(cluster, "named", namespace, siteName="there")
+    until_costed(cluster, "plain", namespace, 0.2)
+    until_costed(cluster, "named", namespace, 0.2)
+    named = version(cluster, "named", namespace)
+    cluster.installation.controller.kill()
+    merge(cluster.plane, "esite", "here", "default", {"spec": {"pricePerKilowattHour": ["0.7"]}})
+    cluster.installation.controller.start()
+    until_costed(cluster, "plain", namespace, 0.7)
+    assert version(cluster, "named", namespace) == named, "a restart writes nothing that did not change"
+
+
+def test_the_api_server_refuses_what_no_site_is(cluster: Cluster) -> None:
+    assert "give one value, or 24" in refused(cluster, pricePerKilowattHour=["0.1"] * 23, currency="EUR")
+    assert "give pricePerKilowattHour and currency, or neither" in refused(cluster, pricePerKilowattHour=["0.1"])
+    both = {"zone": "DEU", "gramsCo2ePerKilowattHour": [1]}
+    assert "give at most one of zone and gramsCo2ePerKilowattHour" in refused(cluster, **both)
+    assert "give a price, gramsCo2ePerKilowattHour, a zone or a configMapRef" in refused(cluster, default=True)
+    assert "pricePerKilowattHour[0]" in refused(cluster, pricePerKilowattHour=["cheap"], currency="EUR")
+
+
+def test_the_example_of_the_docs_prices_an_estimate(cluster: Cluster, namespace: str) -> None:
+    cluster.push("models/detector")
+    text = (ROOT / "examples" / "energy-site.yaml").read_text().replace("REGISTRY", cluster.registry.host)
+    for document in yaml.safe_load_all(text):
+        if document["kind"] != "EnergySite":
+            where = NAMESPACE if document["kind"] == "ConfigMap" else namespace
+            document["metadata"]["namespace"] = where
+        cluster.plane.apply(document)
+    cluster.until_ready("detector-in-oslo", namespace)
+    until_costed(cluster, "detector-in-oslo", namespace, 0.62 * 1.08)
+    until_said(cluster, "falkenstein", "Valid")
+    status = (cluster.plane.get("esite", "falkenstein") or {})["status"]
+    assert status["carbonSource"].startswith("codecarbon ")
+    listed = json.loads(cluster.plane.kubectl("get", "esite", "oslo", "-o", "json").stdout)
+    assert listed["status"]["summary"]["price"] == "0.62 NOK/kWh"
+    cluster.plane.kubectl("delete", "configmap", "oslo-figures", "-n", NAMESPACE)
