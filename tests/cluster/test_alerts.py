@@ -37,8 +37,8 @@ CASES: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]] = {
         [('joulecast_refused_writes_total{kind="Deployment"}', "7x60")],
     ),
     "JoulecastAnnotationsUndone": (
-        [("joulecast_contested_deployments", "2x60")],
-        [("joulecast_contested_deployments", "0x50 1x4 0x4")],
+        [("joulecast_contested_workloads", "2x60")],
+        [("joulecast_contested_workloads", "0x50 1x4 0x4")],
     ),
     "JoulecastCertificateExpires": (
         [("joulecast_webhook_certificate_expiry_timestamp_seconds", "86400x60")],

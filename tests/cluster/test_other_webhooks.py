@@ -126,7 +126,7 @@ def contested(cluster: Cluster) -> float:
     (line,) = [
         line
         for line in metrics(cluster.installation.controller_url).splitlines()
-        if line.startswith("joulecast_contested_deployments ")
+        if line.startswith("joulecast_contested_workloads ")
     ]
     return float(line.rpartition(" ")[2])
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from joulecast.site import Site
 from joulecast_operator.api import bounds
 from joulecast_operator.api.conditions import Waiting, Wrong
-from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES, SITES, Kind
+from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PROFILES, SITES, Kind
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.calibrations.status import ENDED, HOLDING, PhaseUpdate
 from joulecast_operator.estimates.outcomes import Failure, Forecast
@@ -86,9 +86,9 @@ class OutcomeLog:
         elif state.phase in HOLDING and was not in HOLDING:
             _said("a calibration began", "CalibrationBegan", CALIBRATIONS, before, state)
 
-    def annotated(self, deployment: Resource, changes: Mapping[str, Any]) -> None:
-        """Log that annotations of a Deployment were written or removed."""
-        _line(logging.DEBUG, "a Deployment was annotated", "Annotated", DEPLOYMENTS, deployment, changes=len(changes))
+    def annotated(self, kind: Kind, workload: Resource, changes: Mapping[str, Any]) -> None:
+        """Log that annotations of a workload of ``kind`` were written or removed."""
+        _line(logging.DEBUG, "a workload was annotated", "Annotated", kind, workload, changes=len(changes))
 
 
 UNCOUNTED: Final = OutcomeLog()

@@ -201,7 +201,7 @@ class Workloads:
         finally:
             self._writing.discard(key)
         if stored is not None:
-            self._outcome_log.annotated(workload, changes)
+            self._outcome_log.annotated(ANNOTATED[key.kind], workload, changes)
             self.contested.wrote(key, workload, desired, stored=not merge(stored, desired))
 
     async def _tell_undone(self, key: Key, workload: Resource) -> None:

@@ -13,14 +13,16 @@ from prometheus_client.core import GaugeMetricFamily
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import READY, state_of
 from joulecast_operator.api.conditions import PROFILED, RESOLVED, condition
-from joulecast_operator.api.kinds import ANNOTATED
+from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.metrics.declaration import Metric, identity_of
 from joulecast_operator.metrics.exposition import LargeFamily, Point, label_text
 from joulecast_operator.metrics.fleet.costs import ServedCost, served_cost
 from joulecast_operator.workloads.choice import row_for, rows_of
 
-FORECAST_LABELS: Final = ("namespace", "estimate", "workload", "accelerator", "batch_size", "precision")
+FORECAST_LABELS: Final = (
+    "namespace", "estimate", "workload_kind", "workload", "accelerator", "batch_size", "precision",
+)  # fmt: skip
 
 INFO_LABELS: Final = (*FORECAST_LABELS, "state", "origin", "runtime", "model", "model_digest")
 
@@ -72,8 +74,8 @@ FORECASTS: Final = (
 )
 
 GENERATION_LABELS: Final = (
-    "namespace", "estimate", "workload", "accelerator", "precision", "phase", "concurrency", "input_tokens",
-    "output_tokens", "parallel",
+    "namespace", "estimate", "workload_kind", "workload", "accelerator", "precision", "phase", "concurrency",
+    "input_tokens", "output_tokens", "parallel",
 )  # fmt: skip
 
 
@@ -169,7 +171,7 @@ def shown(estimate: Resource, *, all_results: bool = False) -> tuple[ServedRow, 
     source = mapping(mapping(estimate.get("spec")).get("model"))
     model = bounds.text(str(source.get("image") or source.get("uri") or status.get("image", "")))
     digest = str(status.get("modelDigest", ""))
-    nothing: tuple[tuple[str, ...], Resource] = ((*identity_of(estimate), _workload(estimate), "", "", ""), {})
+    nothing: tuple[tuple[str, ...], Resource] = ((*identity_of(estimate), *_workload(estimate), "", "", ""), {})
     first, *further = (
         _served(labels, row, (state, str(row.get("origin", "")), str(row.get("runtime", "")), model, digest))
         for labels, row in _rows(estimate, all_results=all_results) or [nothing]
@@ -265,13 +267,15 @@ def _rows(estimate: Resource, *, all_results: bool) -> list[tuple[tuple[str, ...
     found: dict[tuple[str, ...], Resource] = {}
     for row in results:
         own = tuple(str(row.get(key) or "") for key in ("accelerator", "batchSize", "precision"))
-        found.setdefault((*identity_of(estimate), _workload(estimate), *own), row)
+        found.setdefault((*identity_of(estimate), *_workload(estimate), *own), row)
     return list(found.items())
 
 
-def _workload(estimate: Resource) -> str:
-    """Return the name of the workload that the estimate targets or was created for; "" if there is none."""
-    target = mapping(mapping(estimate.get("spec")).get("targetRef")).get("name")
+def _workload(estimate: Resource) -> tuple[str, str]:
+    """Return kind and name of the workload that the estimate targets or was created for; "" twice if there is none."""
+    target = mapping(mapping(estimate.get("spec")).get("targetRef"))
+    if target.get("name"):
+        return str(target.get("kind") or DEPLOYMENTS.kind), str(target["name"])
     owners = mappings(mapping(estimate.get("metadata")).get("ownerReferences"))
-    made_for = next((owner.get("name") for owner in owners if owner.get("kind") in ANNOTATED), "")
-    return str(target or made_for or "")
+    made_for: Resource = next((owner for owner in owners if owner.get("kind") in ANNOTATED), {})
+    return str(made_for.get("kind") or ""), str(made_for.get("name") or "")

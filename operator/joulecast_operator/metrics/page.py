@@ -52,7 +52,8 @@ def reference() -> str:
 
 _REFERENCE_NOTES: Final = (
     "A result of a language model's requests has the metrics of requests and tokens in place of those of a batch.",
-    "`workload` names the workload that an estimate targets or was created for; it is empty for one of an image.",
+    "`workload_kind` and `workload` name the workload that an estimate targets or was created for; they are empty for an",
+    "estimate of an image.",
     "Forecasts are served while their estimate is Ready: the result that its summary names, or all results with",
     "`--metrics-all-results` (`metrics.allResults` of the chart). The series of a deleted estimate end. The usual",
     "`process_*` and `python_info` metrics are served too.",

@@ -57,7 +57,7 @@ INDEX_BEHIND: Final = Metric(
     process="each",
 )
 CONTESTED: Final = Metric(
-    name="joulecast_contested_deployments",
+    name="joulecast_contested_workloads",
     kind="gauge",
     labels=(),
     text="Number of workloads whose annotations somebody else undoes after each write (the event AnnotationsUndone).",

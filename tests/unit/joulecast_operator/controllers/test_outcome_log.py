@@ -10,6 +10,7 @@ import pytest
 
 from joulecast_operator.api.bounds import MESSAGE_CHARACTERS
 from joulecast_operator.api.conditions import Waiting, Wrong
+from joulecast_operator.api.kinds import STATEFUL_SETS
 from joulecast_operator.calibrations.status import PhaseUpdate
 from joulecast_operator.controllers.outcome_log import OutcomeLog
 from joulecast_operator.estimates.outcomes import Failure
@@ -99,6 +100,8 @@ def test_a_calibrations_start_and_end(world: World) -> None:
 
 
 def test_an_annotation_is_a_matter_for_debugging(world: World) -> None:
-    world.outcome_log.annotated({"metadata": {"name": "web", "namespace": "shop"}}, {"a": "1", "b": None})
+    web = {"metadata": {"name": "web", "namespace": "shop"}}
+    world.outcome_log.annotated(STATEFUL_SETS, web, {"a": "1", "b": None})
     (line,) = world.lines
     assert (line["event"], line["level"], line["changes"]) == ("Annotated", "debug", 2)
+    assert line["kind"] == "StatefulSet"

@@ -22,6 +22,7 @@ from tests.unit.joulecast_operator.samples.workloads import A100, H200, IMAGE, e
 LABELS = {
     "namespace": "shop",
     "estimate": "detector",
+    "workload_kind": "",
     "workload": "",
     "accelerator": H200,
     "batch_size": "32",
@@ -46,6 +47,7 @@ def test_a_result_of_requests_has_the_series_of_requests_and_tokens_and_none_of_
         {
             "namespace": "shop",
             "estimate": "chat",
+            "workload_kind": "",
             "workload": "",
             "accelerator": H200,
             "precision": result["precision"],
@@ -160,11 +162,12 @@ def test_the_info_alone_carries_digest_origin_and_runtime() -> None:
 
 
 def test_the_workload_is_the_target_or_the_owner() -> None:
-    target = estimate(spec={"targetRef": {"kind": "Deployment", "name": "web"}})
+    target = estimate(spec={"targetRef": {"kind": "StatefulSet", "name": "web"}})
+    plain = estimate(spec={"targetRef": {"name": "web"}})
     owned = estimate()
-    owned["metadata"]["ownerReferences"] = [{"kind": "Deployment", "name": "api", "uid": "u"}]
-    for held, name in ((target, "web"), (owned, "api")):
-        assert all(("workload", name) in labels for _, labels in scrape(held))
+    owned["metadata"]["ownerReferences"] = [{"kind": "Job", "name": "api", "uid": "u"}]
+    for held, kind, name in ((target, "StatefulSet", "web"), (plain, "Deployment", "web"), (owned, "Job", "api")):
+        assert all({("workload_kind", kind), ("workload", name)} <= labels for _, labels in scrape(held))
 
 
 def test_a_row_twice_does_not_void_the_scrape() -> None:

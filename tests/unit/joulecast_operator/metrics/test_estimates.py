@@ -21,8 +21,8 @@ from tests.unit.joulecast_operator.samples.workloads import A100, H200, estimate
 
 
 def test_the_row_of_the_summary_is_served_or_all_of_them() -> None:
-    assert [each.labels[3] for each in shown(estimate())] == [H200]
-    assert [each.labels[3] for each in shown(estimate(), all_results=True)] == [H200, A100]
+    assert [each.labels[4] for each in shown(estimate())] == [H200]
+    assert [each.labels[4] for each in shown(estimate(), all_results=True)] == [H200, A100]
 
 
 def test_rows_with_equal_labels_are_one() -> None:
@@ -40,7 +40,7 @@ def test_a_value_that_is_not_a_finite_number_is_none(odd: object) -> None:
 
 def test_an_estimate_without_a_forecast_has_an_info_that_says_its_state() -> None:
     (found,) = shown(estimate(ready="False"))
-    assert found.labels == ("shop", "detector", "", "", "", "")
+    assert found.labels == ("shop", "detector", "", "", "", "", "")
     assert (found.known[0], set(found.values)) == ("Failed", {None})
 
 
