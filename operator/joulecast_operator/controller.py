@@ -54,6 +54,7 @@ from joulecast_operator.metrics.certificates import show_certificate
 from joulecast_operator.metrics.collector import EstimateCollector
 from joulecast_operator.metrics.estimates import shown
 from joulecast_operator.metrics.fleet.costs import priced_by_site
+from joulecast_operator.metrics.fleet.workloads import WorkloadCollector
 from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_contested, show_index, show_queue
 from joulecast_operator.metrics.registry import registry_with
 from joulecast_operator.metrics.work import show_isolation
@@ -163,6 +164,8 @@ class Controller:
             status_only=settings.status_only,
         )
         show_contested(self.registry, self.workloads.contested.__len__)
+        if settings.metrics_workloads:
+            self.registry.register(WorkloadCollector(self.workloads.fleet))
         self.calibrations = Calibrations(
             index=self.index,
             cluster=self.cluster,
@@ -314,7 +317,7 @@ class Controller:
             self.queue.add(key)  # before all others, because an uninstall waits for the answer
             self.queue_all()
         self._target_changed(key, before, after)
-        if changes.inputs(before) != changes.inputs(after) or changes.outputs(before) != changes.outputs(after):
+        if any(each(before) != each(after) for each in (changes.inputs, changes.outputs, changes.pods)):
             self.queue.add(key)
 
     def _offer_changed(self, before: Resource | None, after: Resource | None) -> None:

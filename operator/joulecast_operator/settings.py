@@ -82,6 +82,9 @@ class Settings(BaseModel):
     metrics_all_results: bool = Field(
         False, description="serve every result of each estimate, not only the one that its summary names"
     )
+    metrics_workloads: bool = Field(
+        True, description="serve the pods, joules and watts of each workload that has a forecast: three series of each"
+    )
     health_port: int = Field(8081, ge=0, le=65535, description="port of /healthz and /readyz, in plain HTTP")
     metrics_port: int = Field(
         8443, ge=0, le=65535, description="port of /metrics, over TLS and for accounts that may get that URL"

@@ -41,6 +41,7 @@ from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.metrics.certificates import show_certificate
 from joulecast_operator.metrics.collector import EstimateCollector
 from joulecast_operator.metrics.estimates import shown
+from joulecast_operator.metrics.fleet.workloads import ServedWorkload, WorkloadCollector
 from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_contested, show_index, show_queue
 from joulecast_operator.metrics.registry import registry_with
 from joulecast_operator.metrics.work import show_isolation
@@ -57,6 +58,9 @@ async def main():
     show_isolation(registry, await isolation.checked())
     show_queue(registry, lambda: 3, lambda: 0.5)
     show_contested(registry, lambda: 0)
+    of = ("shop", "Deployment", "web", "NVIDIA-H200")
+    served = ServedWorkload(labels=of, per="inference", values=(2, 0.1, 400.0))
+    registry.register(WorkloadCollector(lambda: [served]))
     show_index(registry, index.behind_seconds)
     show_certificate(registry, lambda: 0.0)
     reconciles = Reconciles(registry)

@@ -1,4 +1,4 @@
-"""Test that the costs of estimates follow EnergySites on a real API server, and are never those of before."""
+"""Test on a real API server that costs follow EnergySites and are never those of before, and the power of all pods."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from uuid import uuid4
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from tests.cluster.controlled import Cluster, controlled, estimate, merge, metrics
+from tests.cluster.release import workload
 from tests.harness.environment import ROOT
 from tests.harness.installation import NAMESPACE
 
@@ -197,6 +200,59 @@ def test_a_price_that_changes_while_the_controller_is_away_is_followed_at_its_st
     cluster.installation.controller.start()
     until_costed(cluster, "plain", namespace, 0.7)
     assert version(cluster, "named", namespace) == named, "a restart writes nothing that did not change"
+
+
+def test_the_power_of_all_pods_is_known_where_the_estimate_says_how_busy_they_are(
+    cluster: Cluster, namespace: str
+) -> None:
+    """Of a workload with two estimates one figure is served; a Job that a CronJob owns has none of its own."""
+    cluster.plane.apply(site("here", default=True, **SITE))
+    cluster.plane.apply(workload("StatefulSet", "web", namespace, image=cluster.image("priced")))
+    cluster.plane.apply(workload("CronJob", "nightly", namespace, image=cluster.image("priced")))
+    of = {"targetRef": {"kind": "StatefulSet", "name": "web"}, "accelerators": {"names": ["NVIDIA-H200"]}}
+    cluster.plane.apply(estimate("busy", namespace, **of, workload={"batchSizes": [8], "utilizationPercent": 25}))
+    cluster.until_ready("busy", namespace)
+    row = cluster.status("busy", namespace)["results"][0]
+    of_one = 0.25 * row["averagePowerWatts"] + 0.75 * row["idlePowerWatts"]
+    assert 0 < row["idlePowerWatts"] < row["averagePowerWatts"]
+    until_power(cluster, "busy", namespace, of_one)
+    cost = cluster.status("busy", namespace)["cost"]
+    assert (cost["powerOf"], cost["kilowatts"]) == ("target", pytest.approx(of_one / 1000, rel=1e-4))
+    estimated_at = cluster.status("busy", namespace)["estimatedAt"]
+    cluster.plane.kubectl("scale", "statefulset", "web", "-n", namespace, "--replicas=3")
+    until_power(cluster, "busy", namespace, 3 * of_one)
+    assert cluster.status("busy", namespace)["estimatedAt"] == estimated_at
+    cluster.plane.apply(estimate("again", namespace, **of, workload={"batchSizes": [8], "utilizationPercent": 25}))
+    cluster.until_ready("again", namespace)
+    cluster.plane.kubectl("create", "job", "once", "--from=cronjob/nightly", "-n", namespace)
+    shown = lambda: {each.labels["workload"]: each for each in power(cluster, namespace)}  # noqa: E731
+    cluster.until(lambda: shown()["web"].value == pytest.approx(3 * of_one, rel=1e-4), "the watts of three")
+    assert len(power(cluster, namespace)) == 1
+    assert shown()["web"].labels["workload_kind"] == "StatefulSet"
+    assert set(pods(cluster, namespace)) <= {("StatefulSet", "web"), ("CronJob", "nightly")}
+    cluster.plane.kubectl("delete", "statefulset", "web", "-n", namespace)
+    cluster.until(lambda: not power(cluster, namespace), "the series of a deleted workload end")
+
+
+def until_power(cluster: Cluster, name: str, namespace: str, watts: float) -> None:
+    """Wait until the status says this power of all pods of the target."""
+    power = lambda: cluster.status(name, namespace).get("target", {}).get("averagePowerWatts")  # noqa: E731
+    cluster.until(lambda: power() == pytest.approx(watts, rel=1e-4), f"{watts} W in all")
+
+
+def power(cluster: Cluster, namespace: str) -> list[Sample]:
+    return series(cluster, namespace, "joulecast_workload_predicted_power_watts")
+
+
+def pods(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
+    found = series(cluster, namespace, "joulecast_workload_pods")
+    return [(each.labels["workload_kind"], each.labels["workload"]) for each in found]
+
+
+def series(cluster: Cluster, namespace: str, name: str) -> list[Sample]:
+    page = metrics(cluster.installation.controller_url)
+    samples = (each for family in text_string_to_metric_families(page) for each in family.samples)
+    return [each for each in samples if each.name == name and each.labels["namespace"] == namespace]
 
 
 def test_the_api_server_refuses_what_no_site_is(cluster: Cluster) -> None:

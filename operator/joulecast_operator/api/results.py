@@ -97,6 +97,9 @@ class Result(Part):
     average_power_watts: float = Field(
         description="Average power while the model runs, of all accelerators together, in watts."
     )
+    idle_power_watts: float | None = Field(
+        None, description="Power of these accelerators while the model waits for work, in watts."
+    )
     coverage: float = Field(description="Share of the model's FLOPs that the forecast covers, 0 to 1.")
     origin: Origin = Field(
         description="What the forecast rests on: measured (joulecast's own measurements of this accelerator), public"
@@ -195,6 +198,12 @@ class TargetFacts(Part):
     accelerators: TargetAccelerators | None = Field(None, description="The accelerators that it may run on.")
     power_limit: TargetPowerLimit | None = Field(
         None, description="The power limit of these accelerators; none where nothing limits them."
+    )
+    average_power_watts: float | None = Field(
+        None,
+        description="Mean power of all these pods by the first result, at workload.requestsPerSecond or"
+        " workload.utilizationPercent, in watts; absent where neither is given, and of custom kinds, whose pods may"
+        " share a model.",
     )
 
 

@@ -103,6 +103,10 @@ class WorkloadSpec(Part):
                 "give at most one of concurrency and requestsPerSecond",
             ),
             (
+                "!(has(self.utilizationPercent) && has(self.requestsPerSecond))",
+                "give at most one of utilizationPercent and requestsPerSecond",
+            ),
+            (
                 f"!has(self.cachedTokens) || self.cachedTokens < {_GIVEN_TOKENS}",
                 "cachedTokens are a part of inputTokens: give fewer",
             ),
@@ -163,8 +167,13 @@ class WorkloadSpec(Part):
     )
     requests_per_second: RequestRate | None = Field(
         None,
-        description='Requests that arrive per second, such as 20, "0.5" or 500m, from which the concurrency follows.'
-        " Give either this or concurrency.",
+        description='Requests that arrive per second at each replica, such as 20, "0.5" or 500m, from which the'
+        " concurrency follows. Give either this or concurrency.",
+    )
+    utilization_percent: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None,
+        description="Share of the time in which each replica is busy, in percent, from which the power of all pods of"
+        " the target follows. It changes no forecast. Give either this or requestsPerSecond.",
     )
     tensor_parallel: TensorParallel | None = Field(
         None,

@@ -14,7 +14,7 @@ from typing import Final
 from joulecast import defects
 from joulecast_operator.api.conditions import Status, Waiting, Wrong
 from joulecast_operator.api.estimates import EstimateSpec, seconds_of
-from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.api.kinds import ANNOTATED, ESTIMATES
 from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.cluster.access import PullSecrets
 from joulecast_operator.cluster.client import Cluster
@@ -24,6 +24,7 @@ from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
 from joulecast_operator.estimates import inputs
+from joulecast_operator.estimates.fleet import asked_of, power_watts
 from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.estimates.outcomes import Failure, Outcome
 from joulecast_operator.estimates.request import ForecastRequest
@@ -291,7 +292,7 @@ class Estimates:
         spec = inputs.spec_of(estimate)
         target = None if isinstance(spec, Wrong) else spec.target_ref
         facts = facts_of(target, estimate["metadata"]["namespace"], self._index, desired.get("results") or ())
-        return {} if facts is None else {"target": facts}
+        return {} if facts is None else {"target": facts | _power(estimate, facts, desired)}
 
     def _latest(self, key: Key, estimate: Resource) -> Resource:
         """Return ``estimate`` as it was when the request was made, because the answer is for that generation, with its
@@ -309,6 +310,20 @@ class Estimates:
         self._cancel_request(key)
         self._due.pop(key, None)
         self._queue.forget(key)
+
+
+def _power(estimate: Resource, facts: Resource, desired: Status) -> Status:
+    """Return the power of all pods of the target by the first result, if the estimate says how busy they are.
+
+    Several pods of a custom kind may share one model, of which the result is; they are not added up.
+    """
+    first = next(iter(desired.get("results") or ()), None)
+    watts = (
+        None
+        if first is None or facts.get("kind") not in ANNOTATED
+        else power_watts(asked_of(estimate), first, facts.get("pods"))
+    )
+    return {} if watts is None else {"averagePowerWatts": watts}
 
 
 class Rate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 from collections.abc import Collection, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,8 +26,10 @@ from joulecast_operator.api.objects import Key, Resource, mapping
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.contested import Contested, undone_event
 from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
+from joulecast_operator.estimates.fleet import asked_of, figures
 from joulecast_operator.index.index import Index
-from joulecast_operator.index.slim import model_of
+from joulecast_operator.index.slim import PODS, model_of
+from joulecast_operator.metrics.fleet.workloads import ServedWorkload
 from joulecast_operator.workloads import choice, discovery
 from joulecast_operator.workloads.outputs import merge
 from joulecast_operator.workloads.verdict import Verdict, verdict_on
@@ -78,6 +81,11 @@ class Workloads:
         self._writing: set[Key] = set()
         self._told: dict[Key, tuple[str, str]] = {}
         self.contested = Contested()
+        self._fleet: dict[Key, ServedWorkload] = {}
+
+    def fleet(self) -> list[ServedWorkload]:
+        """Return the figures of every workload that has a forecast; one that a controller owns has none of its own."""
+        return list(self._fleet.values())
 
     def remember_reasons(self) -> None:
         """Remember the reasons that workloads have already, so that a restart does not repeat their events.
@@ -98,6 +106,7 @@ class Workloads:
         workload = self._index.resource(key)
         if workload is None:
             self._told.pop(key, None)
+            self._fleet.pop(key, None)
             self.contested.forget(key)
             await self._remove_made(key)
             return
@@ -108,13 +117,25 @@ class Workloads:
         if self._stopped():
             await self._rest(key, workload)
             return
-        verdict = self._verdict(key, workload)
+        estimate = choice.estimate_for(workload, self._index)
+        verdict = verdict_on(workload, estimate, key.namespace)
+        self._count(key, workload, estimate, verdict)
         await self._annotate(key, workload, verdict)
         await self._tell(key, workload, verdict)
 
     def _verdict(self, key: Key, workload: Resource) -> Verdict | None:
         # the webhook calls these same two functions, so that both processes always agree
         return verdict_on(workload, choice.estimate_for(workload, self._index), key.namespace)
+
+    def _count(self, key: Key, workload: Resource, estimate: Resource | None, verdict: Verdict | None) -> None:
+        """Keep the figures of the workload by the result that speaks for it."""
+        row = verdict.row if verdict else None
+        found = figures(asked_of(estimate or {}), row, workload.get(PODS)) if row is not None else None
+        if found is None:
+            self._fleet.pop(key, None)
+            return
+        labels = (key.namespace, key.kind, key.name, sys.intern(found.accelerator))
+        self._fleet[key] = ServedWorkload(labels=labels, per=found.per, values=(found.pods, found.joules, found.watts))
 
     def _annotates(self, namespace: str) -> bool | None:
         """Tell whether workloads of the namespace are annotated; None if nothing is to be written there, either

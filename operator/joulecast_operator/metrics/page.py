@@ -11,6 +11,7 @@ from joulecast_operator.metrics.declaration import Metric
 from joulecast_operator.metrics.estimates import FAMILIES
 from joulecast_operator.metrics.fleet.costs import COSTS
 from joulecast_operator.metrics.fleet.sites import SITE_METRICS
+from joulecast_operator.metrics.fleet.workloads import WORKLOAD_METRICS
 from joulecast_operator.metrics.reconciles import OPERATOR, REFUSED
 from joulecast_operator.metrics.webhook import CERTIFICATE_EXPIRY, DURATION, REFUSED_REQUESTS, REQUESTS
 from joulecast_operator.metrics.work import ISOLATED
@@ -19,6 +20,7 @@ METRICS: Final = (
     *FAMILIES,
     *COSTS,
     *SITE_METRICS,
+    *WORKLOAD_METRICS,
     CALIBRATION_ERROR,
     CALIBRATION_PROGRESS,
     CALIBRATION_INFO,
@@ -52,11 +54,12 @@ def reference() -> str:
 
 _REFERENCE_NOTES: Final = (
     "A result of a language model's requests has the metrics of requests and tokens in place of those of a batch.",
-    "`workload_kind` and `workload` name the workload that an estimate targets or was created for; they are empty for an",
-    "estimate of an image.",
+    "`workload_kind` and `workload` name the workload that an estimate targets or was created for; both are empty for",
+    "one of an image.",
     "Forecasts are served while their estimate is Ready: the result that its summary names, or all results with",
-    "`--metrics-all-results` (`metrics.allResults` of the chart). The series of a deleted estimate end. The usual",
-    "`process_*` and `python_info` metrics are served too.",
+    "`--metrics-all-results` (`metrics.allResults` of the chart). The series of a deleted estimate end. Those of",
+    "a workload, three at most, are left out with `--metrics-workloads=false` (`metrics.workloads` of the chart). The",
+    "usual `process_*` and `python_info` metrics are served too.",
     "",
 )
 

@@ -36,37 +36,46 @@ def with_cost(estimate: Resource, desired: Status, state: SiteState | None, *, n
         return plain
     if isinstance(state, Wrong):
         return _with_condition(estimate, plain, state, now)
-    cost = cost_of(state, results[0])
+    of_all = mapping(plain.get("target")).get("averagePowerWatts")
+    cost = cost_of(state, results[0], of_all)
+    if cost is None:
+        return plain
     summary = {**mapping(plain.get("summary")), **_summary(state, cost)}
-    status = {**plain, COST: _document(state, cost), "summary": summary}
+    status = {**plain, COST: _document(state, cost, of_all), "summary": summary}
     return _with_condition(estimate, status, None, now, site=state.name)
 
 
-def cost_of(site: Site, row: Mapping[str, Any]) -> SiteCost:
-    """Return what a result costs at ``site``, an hour and a month of one replica that always runs included."""
-    per, joules = _energy(row)
-    return cost_at(site, per, joules, float(row.get("averagePowerWatts") or 0.0))
+def cost_of(site: Site, row: Mapping[str, Any], watts: float | None = None) -> SiteCost | None:
+    """Return what a result costs at ``site``, an hour and a month included: of ``watts``, or of one replica that always
+    runs if that is None. None if the result has no energy."""
+    energy = unit_energy(row)
+    if energy is None:
+        return None
+    per, joules = energy
+    return cost_at(site, per, joules, float(row.get("averagePowerWatts") or 0.0) if watts is None else watts)
 
 
-def _energy(row: Mapping[str, Any]) -> tuple[str, float]:
-    """Return what stands for a result, by its phase, and the joules of one of it."""
+def unit_energy(row: Mapping[str, Any]) -> tuple[str, float] | None:
+    """Return what stands for a result, by its phase, and the joules of one of it; None if the result lacks them."""
     phase = row.get("phase") or "forward"
-    if phase == "forward":
-        return "inference", float(row["joulesPerBatch"]) / int(row.get("batchSize") or 1)
-    per, field = _OF_PHASE[phase]
-    return per, float(row[field])
+    per, field = _OF_PHASE.get(phase, ("", ""))
+    joules = row.get(field)
+    if not isinstance(joules, (int, float)):
+        return None
+    return per, float(joules) / (int(row.get("batchSize") or 1) if phase == "forward" else 1)
 
 
 _OF_PHASE: Final = {
+    "forward": ("inference", "joulesPerBatch"),
     "prefill": ("input_token", "joulesPerInputToken"),
     "decode": ("output_token", "joulesPerOutputToken"),
     "request": ("request", "joulesPerRequest"),
 }
 
 
-def _document(site: Site, cost: SiteCost) -> dict[str, Any]:
+def _document(site: Site, cost: SiteCost, watts: float | None) -> dict[str, Any]:
     found = {_camel(name): value for name, value in cost_document(cost).items() if value is not None}
-    found["per"] = _camel(cost.per)
+    found |= {"per": _camel(cost.per), "powerOf": "oneReplica" if watts is None else "target"}
     if site.carbon_source and cost.grams_co2e is not None:
         found["carbonSource"] = site.carbon_source
     return found

@@ -10,10 +10,12 @@ from typing import Any, Final, Protocol, TypeVar
 from joulecast.accelerators import catalogue
 from joulecast.accelerators.product_names import normalise_product
 from joulecast.api import documents
+from joulecast.energy.engines.pricing import gap_watts
 from joulecast.energy.model import EnergyEstimate, LayerEnergy
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import NotCalibratedError
 from joulecast.layers import ModelProfile, Totals
+from joulecast.serving.kernels import graph_runtime
 from joulecast_operator.api import bounds
 from joulecast_operator.api.estimates import MAXIMUM_TOP_LAYERS
 from joulecast_operator.api.workload import CLOCK_FIELD
@@ -121,6 +123,15 @@ def _energies(rows: Iterable[Header]) -> dict[str, float]:
     found: dict[str, float] = {}
     for row in rows:
         found.setdefault(row["accelerator"], float(row.get("joulesPerBatch") or row.get("joulesPerRequest") or 0.0))
+    return found
+
+
+def with_idle_power(found: Header, header: Header) -> Header:
+    """Return an answer whose results tell the power of their accelerators while the model waits for work."""
+    for row in found["results"]:
+        accelerator = accelerator_of(row["accelerator"], graph_runtime(row["runtime"]), header["overrides"])
+        idle = row.get("parallel", 1) * gap_watts(accelerator, header["clock_mhz"])
+        row["idlePowerWatts"] = six_digits(idle)
     return found
 
 

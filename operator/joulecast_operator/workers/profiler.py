@@ -34,6 +34,7 @@ from joulecast_operator.workers.priced import (
     finite_batch,
     priced_by_product,
     unsupported,
+    with_idle_power,
 )
 from joulecast_operator.workers.sandbox import WorkerLimits, serve
 
@@ -121,7 +122,7 @@ def _number(text: str) -> int | float | bool:
 def _forecast(header: Header, body: bytes) -> tuple[Header, bytes]:
     skeleton, ready = _parts(header, body)
     if language.is_language(header["model"]["format"]):
-        return language.forecast(header, skeleton) | {"made": {}}, b""
+        return with_idle_power(language.forecast(header, skeleton), header) | {"made": {}}, b""
     language.refuse_generation(header)
     profiles: dict[int | None, ModelProfile] = {}
     made: dict[str, bytes] = {}
@@ -173,7 +174,7 @@ def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Head
         caps=caps_of(header),
         dearest_first=header.get("dearest_first", False),
     )
-    return found | {"unsupported": unsupported(first), "notes": []}
+    return with_idle_power(found, header) | {"unsupported": unsupported(first), "notes": []}
 
 
 def _price(header: Header, profile: ModelProfile, accelerator: AcceleratorProfile) -> EnergyEstimate:

@@ -26,6 +26,10 @@ class EstimateCost(Part):
     )
     kilowatt_hours: float = Field(description="Energy of one of it, in kilowatt hours.")
     kilowatts: float = Field(description="Power by which hours and months are counted, in kilowatts.")
+    power_of: Literal["oneReplica", "target"] = Field(
+        description="Whose power that is: of oneReplica (one that is busy all the time) or of the target (all pods that"
+        " it asks for, as status.target.averagePowerWatts has it)."
+    )
     currency: StatusText | None = Field(None, description="Currency of all money; absent where the site has no price.")
     money: Charge | None = Field(None, description="Cost of one of it, in the currency.")
     money_per_hour: Charge | None = Field(None, description="Cost of an hour of that power, in the currency.")

@@ -127,6 +127,25 @@ def test_rest_goes_on_while_an_uninstall_has_deleted_the_controllers_own_deploym
     assert asyncio.run(play()) == [until], "annotations that the uninstall has taken off are written again"
 
 
+def test_a_workload_has_figures_while_a_result_speaks_for_it() -> None:
+    async def play() -> None:
+        world = World(status_only=True)
+        await world.workloads.reconcile(SERVED)
+        (served,) = world.workloads.fleet()
+        assert served.labels == ("shop", "Deployment", "server", "NVIDIA-H200")
+        assert (served.per, served.values) == ("inference", (1, forecast().results[0]["joulesPerBatch"] / 32, None))
+        world.answer(ABSENT)
+        await world.workloads.reconcile(SERVED)
+        assert world.workloads.fleet() == []
+        world.answer(forecast())
+        await world.workloads.reconcile(SERVED)
+        world.index.drop(SERVED)
+        await world.workloads.reconcile(SERVED)
+        assert world.workloads.fleet() == []
+
+    asyncio.run(play())
+
+
 ABSENT = Failure(stage="resolve", reason="NotFound", message="there is no such tag", transient=False)
 AWAY = Failure(stage="resolve", reason="RegistryUnavailable", message="it is away", transient=True)
 

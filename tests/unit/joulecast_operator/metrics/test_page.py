@@ -10,6 +10,7 @@ from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.metrics import reconciles
 from joulecast_operator.metrics.certificates import show_certificate
 from joulecast_operator.metrics.collector import EstimateCollector
+from joulecast_operator.metrics.fleet.workloads import WorkloadCollector
 from joulecast_operator.metrics.page import METRICS
 from joulecast_operator.metrics.reconciles import refused_writes
 from joulecast_operator.metrics.webhook import AdmissionMetrics, show_expiry
@@ -33,6 +34,7 @@ def test_every_declared_metric_is_served_and_no_other(tmp_path: Path) -> None:
     for collector in Forecaster(Settings(cache_dir=tmp_path)).collectors:
         registry.register(collector)
     profile = {"spec": {"product": H200}, "status": {"heldOutError": 0.1}}
+    registry.register(WorkloadCollector(lambda: ()))
     registry.register(EstimateCollector(Index(estimate(), profiles=(profile,))))
     served = {family.name for family in text_string_to_metric_families(generate_latest(registry).decode())}
     assert served == {metric.name.removesuffix("_total") for metric in METRICS}

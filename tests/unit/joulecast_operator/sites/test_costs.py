@@ -47,6 +47,7 @@ def test_the_cost_of_an_inference_is_that_of_its_share_of_the_batch() -> None:
     cost = found[COST]
     kilowatt_hours = 3.6 / 32 / 3.6e6 * 1.2
     assert (cost["site"], cost["per"], cost["currency"]) == ("here", "inference", "EUR")
+    assert (cost["kilowatts"], cost["powerOf"]) == (pytest.approx(0.36), "oneReplica")
     assert cost["kilowattHours"] == pytest.approx(kilowatt_hours, rel=1e-5)
     assert cost["money"]["mean"] == cost["money"]["highest"] == pytest.approx(0.25 * kilowatt_hours, rel=1e-5)
     assert cost["moneyPerHour"]["mean"] == pytest.approx(0.3 * 1.2 * 0.25)
@@ -66,8 +67,22 @@ def test_the_cost_of_an_inference_is_that_of_its_share_of_the_batch() -> None:
 )
 def test_a_language_model_costs_by_request_or_token(phase: str, per: str, joules: float) -> None:
     found = cost_of(HERE, samples.generation(phase=phase))
+    assert found is not None
     assert found.per == per
     assert found.kilowatt_hours == pytest.approx(joules / 3.6e6 * 1.2)
+
+
+def test_an_hour_is_of_all_pods_where_their_power_is_known() -> None:
+    target = {"kind": "Deployment", "name": "web", "pods": 4, "averagePowerWatts": 1000.0}
+    cost = costed(HERE, target=target)[COST]
+    assert (cost["kilowatts"], cost["powerOf"]) == (1.2, "target")
+    assert cost["moneyPerHour"]["mean"] == pytest.approx(0.3)
+    assert cost["money"] == costed(HERE)[COST]["money"]
+
+
+def test_a_result_without_energy_costs_nothing_that_is_known() -> None:
+    assert COST not in costed(HERE, results=[{"phase": "request", "accelerator": "NVIDIA-H200"}])
+    assert COST not in costed(HERE, results=[{"phase": "later", "joulesPerBatch": 1.0}])
 
 
 def test_every_field_is_one_of_the_schema() -> None:
