@@ -18,6 +18,7 @@ ERRORS = 'joulecast_reconcile_errors_total{kind="InferenceEnergyEstimate", reaso
 QUEUE = ("joulecast_queue_depth", "0x60")
 OLDEST, BEHIND = "joulecast_queue_oldest_seconds", "joulecast_index_behind_seconds"
 STALE = 'joulecast_stale_forecast_since_timestamp_seconds{namespace="shop", estimate="%s"}'
+SITE = 'joulecast_site_info{site="falkenstein", ready="%s", reason="InvalidSite"}'
 LATENCY = 'joulecast_admission_duration_seconds_bucket{le="%s"}'
 
 # one value a minute; (series, values) of the trouble, and of the same without it
@@ -28,6 +29,7 @@ CASES: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]] = {
         [('joulecast_admission_requests_total{decision="annotated"}', "0x60")],
     ),
     "JoulecastForecastStale": ([(STALE % "old", "-25200x60"), (STALE % "new", "-60x60")], [(STALE % "new", "-60x60")]),
+    "JoulecastSiteNotReady": ([(SITE % "False", "1x60")], [(SITE % "True", "1x60")]),
     "JoulecastQueueSlow": ([(OLDEST, "400x60")], [(OLDEST, "200x60")]),
     "JoulecastIndexBehind": ([(BEHIND, "90x60")], [(BEHIND, "0x60")]),
     "JoulecastDefect": ([(ERRORS % "InternalError", "0x50 1x10")], [(ERRORS % "RegistryUnavailable", "0+1x60")]),

@@ -97,7 +97,7 @@ def _without(desired: Status) -> Status:
     if "summary" in status:
         status["summary"] = {name: value for name, value in status["summary"].items() if name not in _SUMMARY}
     if "conditions" in status:
-        status["conditions"] = [each for each in status["conditions"] if each["type"] != COSTED]
+        status["conditions"] = [each for each in status["conditions"] if each.get("type") != COSTED]
     return status
 
 
