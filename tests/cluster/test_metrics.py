@@ -59,8 +59,8 @@ async def main():
     show_queue(registry, lambda: 3, lambda: 0.5)
     show_contested(registry, lambda: 0)
     of = ("shop", "Deployment", "web", "NVIDIA-H200")
-    served = ServedWorkload(labels=of, per="inference", values=(2, 0.1, 400.0))
-    registry.register(WorkloadCollector(lambda: [served]))
+    web = ServedWorkload(labels=of, per="inference", values=(2, 0.1, 400.0))
+    registry.register(WorkloadCollector(lambda: [web]))
     show_index(registry, index.behind_seconds)
     show_certificate(registry, lambda: 0.0)
     reconciles = Reconciles(registry)
@@ -144,7 +144,8 @@ def priced(release: Release, name: str) -> None:
     release.plane.kubectl(
         "patch", "esite", "falkenstein", "--subresource=status", "--type=merge", "-p", json.dumps(said)
     )
-    release.put_status(name, "shop", {"cost": COST | {"site": "falkenstein", "kilowattHours": 1e-8, "kilowatts": 0.4}})
+    cost = {"site": "falkenstein", "kilowattHours": 1e-8, "kilowatts": 0.4, "powerOf": "oneReplica"}
+    release.put_status(name, "shop", {"cost": COST | cost})
 
 
 def profile() -> dict[str, object]:

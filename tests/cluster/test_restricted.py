@@ -107,6 +107,9 @@ def test_the_tokens_have_rights_there_and_nowhere_else(cluster: Cluster) -> None
     assert not may(plane, controller, "patch", "deployments.apps", NAMESPACE, name="joulecast-webhook")
     assert not may(plane, controller, "list", "namespaces")
     assert may(plane, controller, "list", "nodes")
+    assert may(plane, controller, "watch", "energysites.joulecast.dev")
+    assert may(plane, controller, "patch", "energysites.joulecast.dev/status")
+    assert not may(plane, controller, "patch", "energysites.joulecast.dev")
 
 
 def test_an_uninstall_is_answered_from_a_namespace_that_is_not_watched(cluster: Cluster) -> None:

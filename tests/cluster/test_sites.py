@@ -10,7 +10,6 @@ from uuid import uuid4
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
 
 from tests.cluster.controlled import Cluster, controlled, estimate, merge, metrics
 from tests.cluster.release import workload
@@ -33,6 +32,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def namespace(cluster: Cluster) -> Iterator[str]:
     yield cluster.plane.create_namespace(f"test-{uuid4().hex[:8]}")
     cluster.plane.kubectl("delete", "esite", "--all")
+    gone = lambda: "joulecast_site_info{" not in metrics(cluster.installation.controller_url)  # noqa: E731
+    cluster.until(gone, "the controller knows of no site")
 
 
 def site(name: str, **spec: Any) -> dict[str, Any]:
@@ -223,13 +224,14 @@ def test_the_power_of_all_pods_is_known_where_the_estimate_says_how_busy_they_ar
     until_power(cluster, "busy", namespace, 3 * of_one)
     assert cluster.status("busy", namespace)["estimatedAt"] == estimated_at
     cluster.plane.apply(estimate("again", namespace, **of, workload={"batchSizes": [8], "utilizationPercent": 25}))
-    cluster.until_ready("again", namespace)
+    cluster.plane.apply(estimate("of-the-image", namespace, cluster.image("priced"), accelerators=of["accelerators"]))
+    for name in ("again", "of-the-image"):
+        cluster.until_ready(name, namespace)
     cluster.plane.kubectl("create", "job", "once", "--from=cronjob/nightly", "-n", namespace)
-    shown = lambda: {each.labels["workload"]: each for each in power(cluster, namespace)}  # noqa: E731
-    cluster.until(lambda: shown()["web"].value == pytest.approx(3 * of_one, rel=1e-4), "the watts of three")
-    assert len(power(cluster, namespace)) == 1
-    assert shown()["web"].labels["workload_kind"] == "StatefulSet"
-    assert set(pods(cluster, namespace)) <= {("StatefulSet", "web"), ("CronJob", "nightly")}
+    served = lambda: power(cluster, namespace) == {("StatefulSet", "web"): pytest.approx(3 * of_one, rel=1e-4)}  # noqa: E731
+    cluster.until(served, "the watts of three pods, once")
+    both = {("StatefulSet", "web"): 3.0, ("CronJob", "nightly"): 1.0}
+    cluster.until(lambda: series(cluster, namespace, "joulecast_workload_pods") == both, "each workload once")
     cluster.plane.kubectl("delete", "statefulset", "web", "-n", namespace)
     cluster.until(lambda: not power(cluster, namespace), "the series of a deleted workload end")
 
@@ -240,19 +242,18 @@ def until_power(cluster: Cluster, name: str, namespace: str, watts: float) -> No
     cluster.until(lambda: power() == pytest.approx(watts, rel=1e-4), f"{watts} W in all")
 
 
-def power(cluster: Cluster, namespace: str) -> list[Sample]:
+def power(cluster: Cluster, namespace: str) -> dict[tuple[str, str], float]:
     return series(cluster, namespace, "joulecast_workload_predicted_power_watts")
 
 
-def pods(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
-    found = series(cluster, namespace, "joulecast_workload_pods")
-    return [(each.labels["workload_kind"], each.labels["workload"]) for each in found]
-
-
-def series(cluster: Cluster, namespace: str, name: str) -> list[Sample]:
+def series(cluster: Cluster, namespace: str, name: str) -> dict[tuple[str, str], float]:
+    """Return the values of a metric of workloads by kind and name."""
     page = metrics(cluster.installation.controller_url)
     samples = (each for family in text_string_to_metric_families(page) for each in family.samples)
-    return [each for each in samples if each.name == name and each.labels["namespace"] == namespace]
+    own = [each for each in samples if each.name == name and each.labels["namespace"] == namespace]
+    found = {(each.labels["workload_kind"], each.labels["workload"]): each.value for each in own}
+    assert len(found) == len(own), "a workload is counted twice"
+    return found
 
 
 def test_the_api_server_refuses_what_no_site_is(cluster: Cluster) -> None:

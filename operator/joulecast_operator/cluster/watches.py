@@ -329,7 +329,7 @@ def settings() -> kopf.OperatorSettings:
 
 def _unreadable(scope: Scope) -> str:
     if scope.namespace is None:
-        return f"{scope} may not be read, so their forecasts are missing: upgrade the release, which gives the right"
+        return f"{scope} may not be read, so what needs them is missing: upgrade the release, which gives the right"
     return (
         f"{scope} may not be read: if the namespace was deleted, take it off the chart's watchNamespaces, else"
         " upgrade the release, which gives the rights again"

@@ -282,7 +282,7 @@ def test_an_optional_kind_keeps_no_other_from_being_watched_and_comes_later(
         assert index.ready
         assert index.is_unreadable("StatefulSet", "shop")
         (note,) = watching.notes()
-        assert note.startswith("statefulsets may not be read, so their forecasts are missing: ")
+        assert note.startswith("statefulsets may not be read, so what needs them is missing: ")
         await watching.check()
         await watching.compare()
         server.refuses = False
