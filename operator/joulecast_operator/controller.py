@@ -23,6 +23,7 @@ from joulecast_operator.api.kinds import (
     NAMESPACES,
     NODES,
     OFFERS,
+    PLANS,
     PROFILES,
     SITES,
     Kind,
@@ -39,11 +40,13 @@ from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers import changes
+from joulecast_operator.controllers.asking import Rate
 from joulecast_operator.controllers.calibrations import Calibrations
 from joulecast_operator.controllers.certificate_events import CertificateEvents
 from joulecast_operator.controllers.certificate_file import CertificateFile
 from joulecast_operator.controllers.estimates import Estimates
 from joulecast_operator.controllers.outcome_log import OutcomeLog
+from joulecast_operator.controllers.plans import Plans
 from joulecast_operator.controllers.profiles import Profiles
 from joulecast_operator.controllers.sites import Sites
 from joulecast_operator.controllers.webhook_certificate import WebhookCertificate
@@ -69,8 +72,8 @@ _OF_MODEL: Final = "WorkloadsOfModel"
 _FEW: Final = 16  # workloads that are queued at once, each by its own key
 _SETTLE_SECONDS: Final = 1.0  # delay of a key for more workloads than that, in which further changes are joined
 
-KINDS: Final = (PROFILES, SITES, NODES, NAMESPACES, *ANNOTATED.values(), ESTIMATES)
-"""The kinds in the order in which they are listed: estimates come last, because they need the others."""
+KINDS: Final = (PROFILES, SITES, NODES, NAMESPACES, *ANNOTATED.values(), ESTIMATES, PLANS)
+"""The kinds in the order in which they are listed: what asks about models comes last, because it needs the others."""
 
 _SWEEP_JITTER: Final = 0.1  # share by which the time between two sweeps varies
 _PATIENT_SHARE: Final = 2  # at most one reconciler in this many waits a moment for a forecast
@@ -92,6 +95,7 @@ class _Said:
 
 _SAID: Final = {
     ESTIMATES.kind: _Said(kind=ESTIMATES, condition=READY),
+    PLANS.kind: _Said(kind=PLANS, condition=READY),
     PROFILES.kind: _Said(kind=PROFILES, condition=USABLE),
     SITES.kind: _Said(kind=SITES, condition=READY),
     CALIBRATIONS.kind: _Said(kind=CALIBRATIONS, condition=CALIBRATED),
@@ -143,18 +147,18 @@ class Controller:
             on_change=self._ask_all,
             outcome_log=outcome_log,
         )
-        self.estimates = Estimates(
-            index=self.index,
-            cluster=self.cluster,
-            writer=writer,
-            forecasts=self.forecasts,
-            queue=self.queue,
-            overrides=self.profiles.overrides,
-            resolves_per_second=settings.resolves_per_second,
-            costed=self.sites.costed,
-            outcome_log=outcome_log,
-            patient=max(1, settings.reconcilers // _PATIENT_SHARE),
-        )
+        shared: dict[str, Any] = {
+            "index": self.index,
+            "cluster": self.cluster,
+            "writer": writer,
+            "forecasts": self.forecasts,
+            "queue": self.queue,
+            "overrides": self.profiles.overrides,
+            "rate": Rate(settings.resolves_per_second),
+            "patience": asyncio.Semaphore(max(1, settings.reconcilers // _PATIENT_SHARE)),
+            "outcome_log": outcome_log,
+        }
+        self.estimates, self.plans = Estimates(costed=self.sites.costed, **shared), Plans(**shared)
         self.workloads = Workloads(
             index=self.index,
             writer=writer,
@@ -250,9 +254,13 @@ class Controller:
             log.exception("a defect cannot be written into the object's status", extra={"key": str(key)})
 
     async def _reconcile(self, key: Key) -> None:
-        """Reconcile the object of ``key``, and forget its failures after success; estimates do that themselves."""
+        """Reconcile the object of ``key``, and forget its failures after success; what asks about models does that
+        itself."""
         if key.kind == ESTIMATES.kind:
             await self._reconcile_estimate(key)
+            return
+        if key.kind == PLANS.kind:
+            await self.plans.reconcile(key)
             return
         if key.kind in ANNOTATED:
             await self.workloads.reconcile(key)
@@ -327,6 +335,7 @@ class Controller:
     def _target_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         if changes.inputs(before) != changes.inputs(after) or changes.pods(before) != changes.pods(after):
             self._queue_each(self.workloads.targeting(key))
+            self._queue_each(self.index.plans_of(key))
 
     def _estimate_changed(self, before: Resource | None, after: Resource | None) -> None:
         if after is None:
@@ -356,12 +365,13 @@ class Controller:
 
     def _ask_all(self) -> None:
         self._queue_each(self.index.keys(ESTIMATES))
+        self._queue_each(self.index.keys(PLANS))
 
     # -- sweep
 
     def queue_all(self) -> None:
         """Queue every object, and every deleted workload for which an estimate still exists."""
-        for kind in (PROFILES, SITES, *ANNOTATED.values(), ESTIMATES, CALIBRATIONS):
+        for kind in (PROFILES, SITES, *ANNOTATED.values(), ESTIMATES, PLANS, CALIBRATIONS):
             self._queue_each(self.index.keys(kind))
         for estimate in self.index.estimates():
             owner = self.workloads.owner(estimate)

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 
 import kopf
 
-from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.api.kinds import ESTIMATES, PLANS
 from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.cluster.scopes import watched
 from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
@@ -107,7 +107,8 @@ def _load(certificate: Certificate, settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, certificate: Certificate) -> None:
-    index, registry = Index(estimate=slim.admission_estimate), registry_with()
+    index = Index(estimate=slim.admission_estimate, plan=slim.admission_plan)
+    registry = registry_with()
     show_expiry(registry, lambda: certificate.expires)
     show_index(registry, index.behind_seconds)
     metrics = AdmissionMetrics(registry)
@@ -121,7 +122,7 @@ async def _serve(settings: Settings, certificate: Certificate) -> None:
         port=settings.webhook_port,
         client_names=settings.webhook_client_names if settings.webhook_client_ca_file else None,
     )
-    watches = Watches(index=index, cluster=Cluster(), scopes=tuple(watched((ESTIMATES,), settings.namespaces)))
+    watches = Watches(index=index, cluster=Cluster(), scopes=tuple(watched((ESTIMATES, PLANS), settings.namespaces)))
     watches.settings.admission.server = server  # kopf opens it after the index is filled
     async with opened(settings, registry, health_of(index, server, watches)):
         await kopf.operator(registry=watches.registry, settings=watches.settings, clusterwide=True)

@@ -74,6 +74,7 @@ def test_defaults(plane: ControlPlane) -> None:
         request(requestsPerSecond="500m", outputTokens=1),
         request(phase="forward", batchSizes=[1, 8], inputTokens=128),
         request(cachedTokens=511),
+        {**IMAGE, "workload": {"powerLimitWatts": 200, "clockMHz": 900}},
     ],
 )
 def test_what_is_meant_to_be_said_can_be_said(plane: ControlPlane, spec: dict[str, Any]) -> None:
@@ -114,6 +115,8 @@ def test_what_is_meant_to_be_said_can_be_said(plane: ControlPlane, spec: dict[st
         (request(inputTokens=8, cachedTokens=8), "cachedTokens are a part of inputTokens"),
         (request(cachedTokens=512), "cachedTokens are a part of inputTokens"),
         (request(tensorParallel=3), "tensorParallel"),
+        ({**IMAGE, "workload": {"powerLimitWatts": 0}}, "powerLimitWatts"),
+        ({**IMAGE, "workload": {"clockMHz": 0}}, "clockMHz"),
         (request(inputTokens=0), "inputTokens"),
         (
             {**IMAGE, "accelerators": {"names": list("abcd")}, "workload": {"batchSizes": [1, 2, 3, 4, 5, 6]}},
@@ -125,6 +128,41 @@ def test_what_makes_no_sense_is_refused(plane: ControlPlane, spec: dict[str, Any
     code, text = dry_run(plane, "InferenceEnergyEstimate", copy.deepcopy(spec))
     assert code != 0
     assert complaint in text
+
+
+CHOICE = {**IMAGE, "candidates": {"batchSizes": [1, 8], "clocksMHz": [900], "tryPowerLimits": True}}
+SPLIT = {**IMAGE, "split": {"between": ["a1", "b1"], "link": {"megabitsPerSecond": 1000, "nanojoulesPerByte": 100}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        (IMAGE, None),
+        (CHOICE, None),
+        ({"targetRef": {"name": "web"}, "slo": {"latencyMilliseconds": 20}, "requestsPerSecond": "500m"}, None),
+        ({**HUB, "candidates": {"concurrencies": [1, 64], "tensorParallel": [1, 2]}, "countedBy": "OutputToken"}, None),
+        ({**IMAGE, "today": {"accelerator": "L4", "batchSize": 1, "clockMHz": 900}}, None),
+        (SPLIT, None),
+        ({}, "exactly one of model and targetRef"),
+        ({**IMAGE, "targetRef": {"name": "web"}}, "exactly one of model and targetRef"),
+        ({**IMAGE, "candidates": {"batchSizes": [1], "concurrencies": [1]}}, "give one of the two"),
+        ({**IMAGE, "candidates": {"batchSizes": [1, 1]}}, "Duplicate"),
+        ({**IMAGE, "candidates": {"clocksMHz": [0]}}, "clocksMHz"),
+        ({**IMAGE, "slo": {"latencyMilliseconds": 0}}, "greater than or equal to 1"),
+        ({**IMAGE, "requestsPerSecond": "0"}, "above 0"),
+        ({**IMAGE, "countedBy": "Batch"}, "countedBy"),
+        ({**IMAGE, "today": {"batchSize": 1, "concurrency": 1}}, "at most one of batchSize and concurrency"),
+        ({**SPLIT, "slo": {}}, "beside split leave out candidates"),
+        ({**SPLIT, "today": {}}, "beside split leave out candidates"),
+        ({**IMAGE, "split": {**SPLIT["split"], "between": ["a1"]}}, "between"),
+        ({**IMAGE, "split": {**SPLIT["split"], "link": {"megabitsPerSecond": 1}}}, "nanojoulesPerByte and over"),
+        ({**IMAGE, "resolveInterval": "30s"}, "1m or longer"),
+    ],
+)
+def test_a_plan_says_one_thing(plane: ControlPlane, spec: dict[str, Any], complaint: str | None) -> None:
+    code, text = dry_run(plane, "EnergyPlan", copy.deepcopy(spec))
+    assert (code == 0) == (complaint is None), text
+    assert complaint is None or complaint in text
 
 
 def test_a_profile_has_one_source(plane: ControlPlane) -> None:

@@ -6,11 +6,13 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import yaml
 
+from joulecast_operator.plans.status import desired_status
 from tests.cluster.release import Release, deployment, ready_status
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
@@ -18,6 +20,8 @@ from tests.harness.installation import CHART
 from tests.harness.ports import free_port
 from tests.harness.processes import Process
 from tests.harness.prometheus import Prometheus
+from tests.unit.joulecast_operator.samples.estimates import REQUEST
+from tests.unit.joulecast_operator.samples.plans import planned
 from tests.unit.joulecast_operator.samples.sites import COST, STATUS
 from tests.unit.joulecast_operator.samples.workloads import generation
 from tests.waiting import eventually
@@ -35,7 +39,7 @@ from joulecast_operator.workers import isolation
 from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.serving.health import Health, served
 from joulecast_operator.index.index import Index
-from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PROFILES, SITES
+from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PLANS, PROFILES, SITES
 from joulecast_operator.api.objects import Scope
 from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.metrics.certificates import show_certificate
@@ -50,7 +54,7 @@ from joulecast_operator.cluster.watches import Watches
 
 async def main():
     index = Index(shown=shown)
-    scopes = [Scope(kind=kind) for kind in (ESTIMATES, PROFILES, SITES, CALIBRATIONS)]
+    scopes = [Scope(kind=kind) for kind in (ESTIMATES, PROFILES, SITES, CALIBRATIONS, PLANS)]
     watches = Watches(index=index, cluster=Cluster(), scopes=scopes)
     health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
     work = Forecaster(Settings(cache_dir=sys.argv[2])).collectors
@@ -114,6 +118,11 @@ def scraped(release: Release, exporter: str, prometheus: Prometheus) -> Promethe
         "patch", "ecal", "h200", "-n", "shop", "--subresource=status", "--type=merge", "-p", json.dumps(under_way)
     )
     priced(release, "detector")
+    release.plane.apply(plan())
+    made = {"status": desired_status(plan(), planned(), request=REQUEST, now=datetime.now(UTC))}
+    release.plane.kubectl(
+        "patch", "eplan", "detector", "-n", "shop", "--subresource=status", "--type=merge", "-p", json.dumps(made)
+    )
     prometheus.scrape(exporter, release.installation.webhook_url.removeprefix("http://"))
     release.plane.apply(deployment("web", "shop"))
     assert eventually(lambda: prometheus.query('joulecast_estimate_info{state="Ready"}'))
@@ -156,6 +165,11 @@ def profile() -> dict[str, object]:
 def calibration() -> dict[str, object]:
     kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "EnergyCalibration"}
     return kind | {"metadata": {"name": "h200", "namespace": "shop"}, "spec": {"accelerator": "NVIDIA-H200"}}
+
+
+def plan() -> dict[str, Any]:
+    kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "EnergyPlan"}
+    return kind | {"metadata": {"name": "detector", "namespace": "shop"}, "spec": {"model": {"image": IMAGE}}}
 
 
 def answer(scraped: Prometheus, query: str) -> list[dict[str, Any]]:
@@ -214,6 +228,14 @@ def test_joules_of_requests_arrive_with_their_tokens(scraped: Prometheus) -> Non
         "parallel": "2",
     }
     assert float(found["value"][1]) == generation()["joulesPerRequest"]
+
+
+def test_a_plan_arrives_with_its_choice_and_what_it_saves(scraped: Prometheus) -> None:
+    (found,) = answer(scraped, 'joulecast_plan_info{plan="detector"}')
+    told = {"accelerator": "NVIDIA-H200", "choice": "NVIDIA-H200, batch size 8", "reason": "Chosen"}
+    assert told.items() <= found["metric"].items()
+    (saved,) = answer(scraped, 'joulecast_plan_saving_ratio{plan="detector"}')
+    assert float(saved["value"][1]) == pytest.approx(0.333)
 
 
 def test_admissions_are_counted_by_decision(scraped: Prometheus) -> None:

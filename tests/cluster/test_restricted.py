@@ -89,11 +89,17 @@ def test_the_tokens_have_rights_there_and_nowhere_else(cluster: Cluster) -> None
         "controller": [
             *((verb, "inferenceenergyestimates.joulecast.dev") for verb in ("list", "watch", "create", "delete")),
             ("patch", "inferenceenergyestimates.joulecast.dev/status"),
+            *((verb, "energyplans.joulecast.dev") for verb in ("list", "watch")),
+            ("patch", "energyplans.joulecast.dev/status"),
             *((verb, kind) for verb in ("list", "watch", "patch") for kind in WORKLOADS),
             ("create", "events"),
             ("list", "energycalibrations.joulecast.dev"),
         ],
-        "webhook": [(verb, "inferenceenergyestimates.joulecast.dev") for verb in ("list", "watch")],
+        "webhook": [
+            (verb, f"{kind}.joulecast.dev")
+            for verb in ("list", "watch")
+            for kind in ("inferenceenergyestimates", "energyplans")
+        ],
         "uninstall": [(verb, kind) for verb in ("list", "patch") for kind in WORKLOADS],
     }
     for part, expected in rights.items():

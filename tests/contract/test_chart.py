@@ -165,9 +165,10 @@ def indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def test_the_webhook_may_read_estimates_and_nothing_else() -> None:
+def test_the_webhook_may_read_estimates_and_plans_and_nothing_else() -> None:
     objects = render(*SECRET)
     expected = granted("joulecast.dev", "inferenceenergyestimates", "get", "list", "watch")
+    expected |= granted("joulecast.dev", "energyplans", "get", "list", "watch")
     assert rules(objects, "ClusterRole", "joulecast-webhook") == expected | REVIEWS
     assert ("Role", "joulecast-webhook") not in objects
 
@@ -177,7 +178,9 @@ def test_the_controller_has_exactly_its_rights() -> None:
     reads = ("get", "list", "watch")
     expected = granted("joulecast.dev", "inferenceenergyestimates", *reads, "create", "delete")
     expected |= granted("joulecast.dev", "acceleratorenergyprofiles", *reads)
+    expected |= granted("joulecast.dev", "energyplans", *reads)
     expected |= granted("joulecast.dev", "inferenceenergyestimates/status", "patch")
+    expected |= granted("joulecast.dev", "energyplans/status", "patch")
     expected |= granted("joulecast.dev", "acceleratorenergyprofiles/status", "patch")
     expected |= granted("joulecast.dev", "energysites", *reads) | granted(
         "joulecast.dev", "energysites/status", "patch"
@@ -287,7 +290,7 @@ def test_users_get_our_kinds_through_the_clusters_own_roles() -> None:
     objects = render(*SECRET)
     reads = ("get", "list", "watch")
     writes = ("create", "update", "patch", "delete", "deletecollection")
-    own = ("inferenceenergyestimates", "energycalibrations")
+    own = ("inferenceenergyestimates", "energyplans", "energycalibrations")
     of_the_cluster = ("acceleratorenergyprofiles", "energysites")
     seen = {right for kind in (*own, *of_the_cluster) for right in granted("joulecast.dev", kind, *reads)}
     statuses = (f"{kind}/status" for kind in (*own, *of_the_cluster))

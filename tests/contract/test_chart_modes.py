@@ -27,9 +27,13 @@ from tests.contract.test_chart import (
 READS = ("get", "list", "watch")
 TWO = ("watchNamespaces={team-a,team-b}",)
 STATUS_ONLY = ("statusOnly=true",)
-OURS = granted("joulecast.dev", "inferenceenergyestimates", *READS, "create", "delete") | granted(
-    "joulecast.dev", "inferenceenergyestimates/status", "patch"
+OURS = (
+    granted("joulecast.dev", "inferenceenergyestimates", *READS, "create", "delete")
+    | granted("joulecast.dev", "energyplans", *READS)
+    | granted("joulecast.dev", "inferenceenergyestimates/status", "patch")
+    | granted("joulecast.dev", "energyplans/status", "patch")
 )
+ASKED = granted("joulecast.dev", "inferenceenergyestimates", *READS) | granted("joulecast.dev", "energyplans", *READS)
 RUNS = granted("joulecast.dev", "energycalibrations", *READS) | granted(
     "joulecast.dev", "energycalibrations/status", "patch"
 )
@@ -69,9 +73,7 @@ def test_what_lies_in_namespaces_is_granted_in_those_named_and_nowhere_else() ->
         optional = [kind for kind in (*CUSTOM.values(), *OFFERS.values()) if kind.namespaced]
         covered |= {right for kind in optional for right in granted(kind.group, kind.plural, *READS)}
         assert rights("joulecast-controller", namespace, *TWO) == OURS | RUNS | covered | events | test
-        assert rights("joulecast-webhook", namespace, *TWO) == granted(
-            "joulecast.dev", "inferenceenergyestimates", *READS
-        )
+        assert rights("joulecast-webhook", namespace, *TWO) == ASKED
         assert rights("joulecast-uninstall", namespace, *TWO) == workloads("list", "patch")
     everywhere = rights("joulecast-controller", "", *TWO)
     assert {resource for _, resource, _ in everywhere} == {

@@ -29,8 +29,8 @@ NO_REASONS = frozenset({
     # what the kubelet says and a calibration shows as ImagePullBackOff
     "ErrImagePull", "SignatureValidationFailed",
     # kinds, conditions and parts of names of joulecast
-    "AcceleratorEnergyProfile", "EnergyCalibration", "EnergySite", "InferenceEnergyEstimate", "ModelResolved",
-    "ModelSecret", "WorkloadsOfModel",
+    "AcceleratorEnergyProfile", "EnergyCalibration", "EnergyPlan", "EnergySite", "InferenceEnergyEstimate",
+    "ModelResolved", "ModelSecret", "OutputToken", "WorkloadsOfModel",
     # ends of reasons: ProfilerKilled, FetcherTimeout, AnnotationsRefused
     "Killed", "OutOfMemory", "Timeout", "Refused",
 })  # fmt: skip

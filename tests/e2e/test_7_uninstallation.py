@@ -11,6 +11,7 @@ DEFINITIONS = {
     "acceleratorenergyprofiles.joulecast.dev",
     "energycalibrations.joulecast.dev",
     "energysites.joulecast.dev",
+    "energyplans.joulecast.dev",
     "v1alpha1.joulecast.dev",  # the APIService that the API server makes of them
 }
 PASSING = {"events", "events.events.k8s.io", "namespaces"}  # events go after an hour; Helm leaves the namespace

@@ -13,7 +13,10 @@
   resources: [inferenceenergyestimates]
   verbs: [get, list, watch, create, delete]
 - apiGroups: [joulecast.dev]
-  resources: [inferenceenergyestimates/status]
+  resources: [energyplans]
+  verbs: [get, list, watch]
+- apiGroups: [joulecast.dev]
+  resources: [inferenceenergyestimates/status, energyplans/status]
   verbs: [patch]
 {{- $verbs := .Values.statusOnly | default false | ternary "[get, list, watch]" "[get, list, watch, patch]" }}
 {{ include "joulecast.workloadRules" $verbs }}
@@ -134,7 +137,7 @@
 
 {{- define "joulecast.webhookNamespacedRules" -}}
 - apiGroups: [joulecast.dev]
-  resources: [inferenceenergyestimates]
+  resources: [inferenceenergyestimates, energyplans]
   verbs: [get, list, watch]
 {{- end -}}
 

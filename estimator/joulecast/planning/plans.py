@@ -42,6 +42,7 @@ class Question:
     - ``power_limits_watts``, ``clocks_mhz``: caps to try on each card, beside none.
     - ``tries_limits``: also try power limits on the card of the fewest joules, at its size.
     - ``today``: how the model runs now; it is a candidate, too.
+    - ``today_on``: the profile of today's accelerator; None for the one installed by its name.
     """
 
     accelerators: Sequence[str | AcceleratorProfile] = ()
@@ -54,6 +55,7 @@ class Question:
     clocks_mhz: Sequence[float] = ()
     tries_limits: bool = False
     today: Setting | None = None
+    today_on: AcceleratorProfile | None = None
 
 
 def plan(
@@ -259,7 +261,7 @@ class _Named:
 
     def _resolved(self, today: Setting | None) -> Setting | None:
         """Return today's setting by its accelerator's product name; None where that cannot be priced."""
-        product = None if today is None else self._add(today.accelerator)
+        product = None if today is None else self._add(self._question.today_on or today.accelerator)
         if today is None or product is None:
             return None
         return replace(today, accelerator=product, runtime=today.runtime or self._runtime)

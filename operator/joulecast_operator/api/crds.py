@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel
 
 from joulecast_operator.api import calibrations, estimates, kinds
+from joulecast_operator.api.plans.resource import EnergyPlan
 from joulecast_operator.api.profiles import AcceleratorEnergyProfile
 from joulecast_operator.api.sites.site import EnergySite
 
@@ -36,6 +37,9 @@ _COST_COLUMNS: Final = ("cost", "carbon", "site")
 _SITE_COLUMNS: Final = {"Price": "price", "Carbon": "carbon", "PUE": "powerUsageEffectiveness"}
 _PROFILE_COLUMNS: Final = ("origin", "error")
 _CALIBRATION_COLUMNS: Final = ("accelerator", "progress", "rows", "error", "better")
+_PLAN_COLUMNS: Final = {
+    "model": "model", "choice": "choice", "replicas": "replicas", "energy": "joules", "saves": "saves",
+}  # fmt: skip
 _WIDE: Final = {"priority": 1}  # shown by `kubectl get -o wide` alone
 
 Schema = dict[str, Any]
@@ -48,6 +52,7 @@ def definitions() -> dict[str, Schema]:
         _definition(kinds.PROFILES, AcceleratorEnergyProfile, "aep", _profile_columns()),
         _definition(kinds.SITES, EnergySite, "esite", _site_columns()),
         _definition(kinds.CALIBRATIONS, calibrations.EnergyCalibration, "ecal", _calibration_columns()),
+        _definition(kinds.PLANS, EnergyPlan, "eplan", _plan_columns()),
     )
     return {definition["spec"]["names"]["plural"]: definition for definition in found}
 
@@ -161,6 +166,16 @@ def _calibration_columns() -> list[Schema]:
     reason = _condition("Calibrated", "reason") | _WIDE | {"name": "Reason"}
     shown = _condition("Calibrated", "message") | {"name": "Why"}
     return [accelerator, _column("phase", ".status.phase"), *figures, _age(), shown, reason]
+
+
+def _plan_columns() -> list[Schema]:
+    return [
+        *(_column(title, f".status.summary.{name}") for title, name in _PLAN_COLUMNS.items()),
+        *_standing("Ready"),
+        _age(),
+        _column("watts", ".status.summary.watts") | _WIDE,
+        _message("Ready"),
+    ]
 
 
 def _column(name: str, path: str) -> Schema:

@@ -55,6 +55,7 @@ SITES: Final = Kind(
     group=GROUP, version=VERSION, plural="energysites", kind="EnergySite", namespaced=False, optional=True
 )
 CALIBRATIONS: Final = Kind(group=GROUP, version=VERSION, plural="energycalibrations", kind="EnergyCalibration")
+PLANS: Final = Kind(group=GROUP, version=VERSION, plural="energyplans", kind="EnergyPlan", optional=True)
 DEPLOYMENTS: Final = Kind(group="apps", version="v1", plural="deployments", kind="Deployment")
 STATEFUL_SETS: Final = Kind(group="apps", version="v1", plural="statefulsets", kind="StatefulSet", optional=True)
 DAEMON_SETS: Final = Kind(group="apps", version="v1", plural="daemonsets", kind="DaemonSet", optional=True)

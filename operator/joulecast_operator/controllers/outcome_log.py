@@ -12,11 +12,12 @@ from typing import Any, Final
 from joulecast.site import Site
 from joulecast_operator.api import bounds
 from joulecast_operator.api.conditions import Waiting, Wrong
-from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PROFILES, SITES, Kind
+from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PLANS, PROFILES, SITES, Kind
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.calibrations.status import ENDED, HOLDING, PhaseUpdate
-from joulecast_operator.estimates.outcomes import Failure, Forecast
+from joulecast_operator.estimates.outcomes import Failure, Forecast, Planned
 from joulecast_operator.estimates.status import EstimateState
+from joulecast_operator.plans.status import PlanState
 from joulecast_operator.profiles.usable import SUPERSEDED
 
 log = logging.getLogger("joulecast_operator.estimates.outcomes")
@@ -48,6 +49,17 @@ class OutcomeLog:
         elif isinstance(result, Forecast) and written:
             facts = {"results": len(result.results), "without_forecast": len(result.unavailable), **_took(seconds)}
             _line(logging.INFO, "an estimate is ready", "EstimateReady", ESTIMATES, estimate, **facts)
+
+    def plan(self, plan: Resource, result: PlanState, *, written: bool, seconds: float | None = None) -> None:
+        """Log the outcome of a plan, and count a failure at every try. ``seconds``: time to answer the request."""
+        if isinstance(result, (Failure, Wrong)):
+            if written or isinstance(result, Failure):
+                self._count(PLANS.kind, result.reason)
+            if written:
+                _warn("a plan failed", "PlanFailed", PLANS, plan, result, **_took(seconds))
+        elif isinstance(result, Planned) and written:
+            facts = {"candidates": result.answer.get("candidates", 0), **_took(seconds)}
+            _line(logging.INFO, "a plan is ready", "PlanReady", PLANS, plan, **facts)
 
     def profile(self, profile: Resource, result: Mapping[str, Any] | Wrong | Waiting, *, written: bool) -> None:
         """Log that a profile is in use or why it is not. ``result``: the facts of a profile in use, or the reason."""

@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from prometheus_client.registry import Collector
 
@@ -28,6 +28,7 @@ from joulecast_operator.estimates.outcomes import (
     Stage,
     holds_no_model,
     model_in_no_image,
+    planned_outcome,
     priced_outcome,
 )
 from joulecast_operator.estimates.request import ForecastRequest
@@ -130,7 +131,8 @@ class Forecaster:
             priced = await self._price(request, requester, model)
         except JoulecastError as error:
             return _failure(error, request, stage, digest)
-        return priced_outcome(request.image, digest, model, priced)
+        outcome = priced_outcome if request.question is None else planned_outcome
+        return outcome(request.image, digest, model, priced)
 
     async def validate(self, override: Override) -> Header:
         """Return the facts of an accelerator profile. Raises JoulecastError if the profile is invalid."""
@@ -231,7 +233,8 @@ class Forecaster:
         self._metrics.looked_up("profile", hits=len(kept), misses=missing)
         skeleton = self._skeleton(model) if missing else b""
         header = {
-            "operation": "forecast",
+            "operation": "forecast" if request.question is None else "plan",
+            "question": request.question,
             "model": model.nameless,
             "skeleton_bytes": len(skeleton),
             "ready": {size: len(text) for size, text in kept.items()},
@@ -345,11 +348,22 @@ def _price_key(request: ForecastRequest, model: StoredModel) -> str:
 
 def _in_words_of(request: ForecastRequest, model: StoredModel, priced: Header) -> Header:
     """Return a shared answer with the requester's own image in its messages instead of the content's digest."""
+    if request.question is not None:
+        return {name: _replaced(each, model.content, request.image) for name, each in priced.items()}
     unavailable = {
         product: entry | {"message": entry["message"].replace(model.content, request.image)}
         for product, entry in priced["unavailable"].items()
     }
     return priced | {"unavailable": unavailable}
+
+
+def _replaced(value: Any, old: str, new: str) -> Any:
+    """Return a JSON value with ``new`` in place of ``old`` in all of its texts."""
+    if isinstance(value, str):
+        return value.replace(old, new)
+    if isinstance(value, dict):
+        return {name: _replaced(each, old, new) for name, each in value.items()}
+    return [_replaced(each, old, new) for each in value] if isinstance(value, list) else value
 
 
 def _plain(override: Override) -> Header:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -12,8 +12,10 @@ from joulecast.serving.kernels import graph_runtime
 from joulecast.workloads import DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION
 from joulecast_operator.api.annotations import REFRESH, annotations_of
 from joulecast_operator.api.conditions import Waiting, Wrong
-from joulecast_operator.api.estimates import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
+from joulecast_operator.api.estimates import MAXIMUM_RESULTS, Accelerators, EstimateSpec, InferenceEnergyEstimate
+from joulecast_operator.api.models import TargetReference
 from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.parts import Part
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
 from joulecast_operator.api.workload import DEFAULT_OUTPUT_TOKENS, WorkloadSpec, quantity
 from joulecast_operator.cluster.model_objects import ReadObjects
@@ -24,17 +26,23 @@ from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
 from joulecast_operator.workloads.power_limits import power_limit
 
+Validated = TypeVar("Validated", bound=Part)
+
 
 def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
-    """Return the validated spec. It is validated again, because the object may be older than the present CRD."""
+    """Return the validated spec of an estimate."""
+    found = validated(InferenceEnergyEstimate, estimate, "estimate")
+    return found if isinstance(found, Wrong) else found.spec
+
+
+def validated(model: type[Validated], resource: Resource, what: str) -> Validated | Wrong:
+    """Return an object as ``model``. It is validated again, because it may be older than the present CRD."""
     try:
-        return InferenceEnergyEstimate.model_validate(estimate).spec
+        return model.model_validate(resource)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in problem["loc"])
-        return Wrong(
-            reason="InvalidSpec", message=f"{place}: {problem['msg']}; correct it and apply the estimate again"
-        )
+        return Wrong(reason="InvalidSpec", message=f"{place}: {problem['msg']}; correct it and apply the {what} again")
 
 
 def request_of(
@@ -82,7 +90,7 @@ def request_of(
         token=credentials.token,
         object_keys=credentials.object_keys,
         missing_secrets=credentials.pull.missing,
-        refresh=_refresh(estimate, spec, index),
+        refresh=refresh_of(estimate, spec.target_ref, index),
     )
 
 
@@ -134,7 +142,7 @@ class ChosenAccelerators:
 def chosen_accelerators(estimate: Resource, spec: EstimateSpec, index: Index) -> ChosenAccelerators | Waiting | Wrong:
     """Return the accelerators that the spec names or selects, else those of the target, else those of all nodes."""
     if spec.target_ref is None or spec.accelerators is not None:
-        found = accelerators_of(spec, index)
+        found = accelerators_of(spec.accelerators, index)
         return found if isinstance(found, Waiting) else ChosenAccelerators(products=found)
     workload = index.workload(spec.target_ref.kind, estimate["metadata"]["namespace"], spec.target_ref.name)
     of_target = accelerators_of_workload(workload or {}, index)
@@ -153,20 +161,25 @@ def _power_limit(estimate: Resource, spec: EstimateSpec, index: Index, products:
     return found if isinstance(found, Wrong) else found.watts
 
 
-def accelerators_of(spec: EstimateSpec, index: Index) -> tuple[str, ...] | Waiting:
-    """Return product names without duplicates: those given, else those of the selected nodes, else of all nodes."""
-    if spec.accelerators is not None and spec.accelerators.names:
-        return tuple(dict.fromkeys(map(product_named, spec.accelerators.names)))
-    selector = spec.accelerators.node_selector if spec.accelerators else None
+def accelerators_of(
+    chosen: Accelerators | None, index: Index, *, field: str = "spec.accelerators"
+) -> tuple[str, ...] | Waiting:
+    """Return product names without duplicates: those given, else those of the selected nodes, else of all nodes.
+
+    ``field``: where they are chosen, for the message.
+    """
+    if chosen is not None and chosen.names:
+        return tuple(dict.fromkeys(map(product_named, chosen.names)))
+    selector = chosen.node_selector if chosen else None
     wanted = selector.match_labels if selector else {}
     products = sorted({product for node in index.nodes() if (product := product_of(node, wanted))})
     if products:
         return tuple(products)
-    which = "that spec.accelerators.nodeSelector selects" if wanted else "of this cluster"
+    which = f"that {field}.nodeSelector selects" if wanted else "of this cluster"
     return Waiting(
         reason="NoAccelerator",
-        message=f"no node {which} carries the label {PRODUCT_LABEL}: name products in spec.accelerators.names,"
-        " or add such a node",
+        message=f"no node {which} carries the label {PRODUCT_LABEL}: name products in {field}.names, or add such"
+        " a node",
     )
 
 
@@ -179,9 +192,9 @@ def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
     return product_named(label) if label else None
 
 
-def _refresh(estimate: Resource, spec: EstimateSpec, index: Index) -> str:
-    """Return the annotations `refresh` of the estimate and its target; a change asks for a new look-up of the tag."""
-    namespace, target = estimate["metadata"]["namespace"], spec.target_ref
+def refresh_of(estimate: Resource, target: TargetReference | None, index: Index) -> str:
+    """Return the annotations `refresh` of an object and its target; a change asks for a new look-up of the tag."""
+    namespace = estimate["metadata"]["namespace"]
     workload = index.workload(target.kind, namespace, target.name) if target else None
     asking = (annotations_of(each or {}).get(REFRESH, "") for each in (estimate, workload))
     return "\n".join(text for text in asking if text)

@@ -65,7 +65,22 @@ class Failure:
     image: str | None = None
 
 
-Outcome = Forecast | Failure
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan.
+
+    - ``image``, ``digest``, ``path``, ``verification``: as of a forecast.
+    - ``answer``: the choice or the cuts, as ``workers.plans`` returns them.
+    """
+
+    image: str
+    digest: str
+    path: str
+    verification: str | None
+    answer: Header
+
+
+Outcome = Forecast | Failure | Planned
 
 
 def holds_no_model(outcome: Outcome) -> bool:
@@ -75,7 +90,7 @@ def holds_no_model(outcome: Outcome) -> bool:
 
 def model_in_no_image(first: Outcome, others: Sequence[str]) -> Outcome:
     """Return the failure of the most likely image, with a message that also names the other images that were read."""
-    if not others or isinstance(first, Forecast):
+    if not others or not isinstance(first, Failure):
         return first
     return replace(first, message=f"{first.message}; there is none in {', '.join(others)} either")
 
@@ -111,3 +126,18 @@ def priced_outcome(image: str, digest: str, model: StoredModel, priced: Header) 
         notes=tuple(priced["notes"]),
         unavailable=unavailable,
     )
+
+
+def planned_outcome(image: str, digest: str, model: StoredModel, answer: Header) -> Outcome:
+    """Convert the worker's answer into an outcome, which is a failure if no setting could be priced at all."""
+    failed = answer.get("failed")
+    if failed is not None:
+        return Failure(
+            stage="price",
+            reason=failed["reason"],
+            message=failed["message"],
+            transient=False,
+            digest=digest,
+            image=image,
+        )
+    return Planned(image=image, digest=digest, path=model.path, verification=model.verification, answer=answer)

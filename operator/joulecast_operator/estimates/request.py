@@ -37,6 +37,7 @@ class ForecastRequest:
     - ``token``: the requester's token for the hub; "" for none.
     - ``object_keys``: the requester's keys for the object store, fields of ``ObjectAccess`` as JSON; "" for none.
     - ``missing_secrets``: a message for each Secret that could not be read.
+    - ``question``: what a plan may choose from and what is asked of it, with JSON values; None for a forecast.
     - ``refresh``: the annotations that ask for a new look-up of the tag; a changed text asks again.
     """
 
@@ -64,6 +65,7 @@ class ForecastRequest:
     token: str = field(default="", repr=False)
     object_keys: str = field(default="", repr=False)
     missing_secrets: tuple[str, ...] = ()
+    question: Mapping[str, Any] | None = None
     refresh: str = ""
 
     @property
@@ -92,6 +94,7 @@ class ForecastRequest:
             *(("dearest first",) if self.dearest_first else ()),
             *((["caps", self.power_limit_watts, self.clock_mhz],) if self.power_limit_watts or self.clock_mhz else ()),
             overrides,
+            *(() if self.question is None else (dict(self.question),)),
             READER_VERSION,
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -33,6 +34,25 @@ _OUTPUTS: Final = (
 
 
 _ENERGIES: Final = ("joulesPerBatch", "joulesPerRequest")
+
+ConditionRow = tuple[str, Truth, str, str]
+"""A condition: its type, status, reason and message."""
+
+Unanswered = Failure | Waiting | Wrong
+"""Why there is no answer to a request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An answer that stands although it cannot be looked up again now.
+
+    - ``reason``: the reason of the condition Ready.
+    - ``what``: what it is, in a sentence.
+    """
+
+    reason: str
+    what: str
+
 
 EstimateState = Forecast | Failure | Waiting | Wrong
 """What the status of an estimate shows: a forecast, or why there is none."""
@@ -69,7 +89,7 @@ def desired_status(
     """Return the complete status for ``result``. ``request``: the request that was made; None if none could be made."""
     current: Resource = estimate.get("status") or {}
     generation = (estimate.get("metadata") or {}).get("generation")
-    kept = keeps_results(estimate, request) and _passes(result)
+    kept = keeps_results(estimate, request) and passes(result)
     image = current["image"] if kept else _image(result, request)
     status: Status = {"observedGeneration": generation, "image": image}
     if request is not None:
@@ -81,9 +101,12 @@ def desired_status(
         status |= {name: current[name] for name in _OUTPUTS if name in current}
     elif isinstance(result, Failure) and result.digest:
         status["modelDigest"] = result.digest
+    if isinstance(result, Forecast):
+        rows = _conditions_of_forecast(result)
+    else:
+        rows = conditions_without(result, kept=Kept(reason="Estimated", what="forecast") if kept else None)
     status["conditions"] = [
-        condition_of(current, kind, truth, reason, message, generation, now)
-        for kind, truth, reason, message in _conditions(result, kept=kept)
+        condition_of(current, kind, truth, reason, message, generation, now) for kind, truth, reason, message in rows
     ]
     return {name: value for name, value in status.items() if value is not None}
 
@@ -122,26 +145,25 @@ def _image(result: EstimateState, request: ForecastRequest | None) -> str | None
     return bounds.text(image) if image else None
 
 
-def _passes(result: EstimateState) -> bool:
+def passes(result: object) -> bool:
     """Tell whether present results stay valid, because a registry is unavailable or a new look-up is under way."""
     return isinstance(result, Waiting) or (isinstance(result, Failure) and result.transient)
 
 
-def _conditions(result: EstimateState, *, kept: bool) -> Sequence[tuple[str, Truth, str, str]]:
-    if isinstance(result, Forecast):
-        return _conditions_of_forecast(result)
+def conditions_without(result: Unanswered, *, kept: Kept | None) -> Sequence[ConditionRow]:
+    """Return the conditions of an object whose request has no answer now. ``kept``: the last answer, if it stands."""
     if isinstance(result, Failure):
         return _conditions_of_failure(result, kept=kept)
     truth: Truth = "Unknown" if isinstance(result, Waiting) else "False"
     if kept:
-        ready: tuple[str, Truth, str, str] = (READY, "True", "Estimated", "the last forecast stands: " + result.message)
+        ready: ConditionRow = (READY, "True", kept.reason, f"the last {kept.what} stands: {result.message}")
     else:
         ready = (READY, truth, result.reason, result.message)
     waits = "waits for what the condition Ready says"
     return ((RESOLVED, "Unknown", result.reason, waits), (PROFILED, "Unknown", result.reason, waits), ready)
 
 
-def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str, str]]:
+def _conditions_of_forecast(result: Forecast) -> Sequence[ConditionRow]:
     number = len(result.results)
     message = f"{number} forecast{'s' if number != 1 else ''}"
     if result.unavailable:
@@ -158,20 +180,16 @@ def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str,
     )
 
 
-def _conditions_of_failure(result: Failure, *, kept: bool) -> Sequence[tuple[str, Truth, str, str]]:
+def _conditions_of_failure(result: Failure, *, kept: Kept | None) -> Sequence[ConditionRow]:
     truth: Truth = "Unknown" if result.transient else "False"
     again = "; it is tried again with increasing pauses" if result.transient and "again" not in result.message else ""
     message = result.message + again
-    ready: tuple[str, Truth, str, str] = (READY, truth, result.reason, message)
+    ready: ConditionRow = (READY, truth, result.reason, message)
     if kept:
-        ready = (
-            READY,
-            "True",
-            "Estimated",
-            f"the last forecast stands although the model cannot be looked up now: {message}",
-        )
-    resolved: tuple[str, Truth, str, str] = (RESOLVED, "True", "Resolved", f"the model is in {result.digest}")
-    profiled: tuple[str, Truth, str, str] = (PROFILED, "True", "Profiled", "the model's operators were counted")
+        stands = f"the last {kept.what} stands although the model cannot be looked up now: {message}"
+        ready = (READY, "True", kept.reason, stands)
+    resolved: ConditionRow = (RESOLVED, "True", "Resolved", f"the model is in {result.digest}")
+    profiled: ConditionRow = (PROFILED, "True", "Profiled", "the model's operators were counted")
     if result.stage == "resolve":
         resolved = (RESOLVED, truth, result.reason, message)
         profiled = (PROFILED, "Unknown", "NotResolved", "waits for the model")

@@ -12,6 +12,7 @@ from joulecast_operator.api.estimates import EstimateSpec
 from joulecast_operator.api.kinds import CUSTOM, TARGETS, Kind
 from joulecast_operator.api.models import ConfigMapKey, TargetReference
 from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.plans.spec import PlanSpec
 from joulecast_operator.estimates.accelerators import accelerator_facts, accelerators_of_workload
 from joulecast_operator.index.index import Index
 from joulecast_operator.index.slim import PODS
@@ -64,8 +65,8 @@ class FoundModel:
     understood: Mapping[str, Any] | None = None
 
 
-def model_of(estimate: Resource, spec: EstimateSpec, index: Index) -> FoundModel | Wrong:
-    """Return the model that the spec names, or that of the target; or why there is none."""
+def model_of(resource: Resource, spec: EstimateSpec | PlanSpec, index: Index) -> FoundModel | Wrong:
+    """Return the model that the spec of ``resource`` names, or that of the target; or why there is none."""
     if spec.model is not None:
         named = spec.model
         address = configuration_address(named.config_map_ref) if named.config_map_ref else named.image or named.uri
@@ -74,7 +75,7 @@ def model_of(estimate: Resource, spec: EstimateSpec, index: Index) -> FoundModel
         )
     if spec.target_ref is None:
         return Wrong(reason="InvalidSpec", message="spec has neither model nor targetRef: give exactly one")
-    workload = workload_of(spec.target_ref, estimate["metadata"]["namespace"], index)
+    workload = workload_of(spec.target_ref, resource["metadata"]["namespace"], index)
     return workload if isinstance(workload, Wrong) else model_of_workload(spec.target_ref.name, workload, spec.runtime)
 
 

@@ -21,6 +21,7 @@ from joulecast_operator.api.kinds import (
     NAMESPACES,
     NODES,
     OFFERS,
+    PLANS,
     PROFILES,
     SITES,
     TARGETS,
@@ -40,8 +41,8 @@ class Index:
     """Holds estimates, profiles, sites, calibrations, workloads, namespaces and nodes, with look-ups by image, target
     and namespace.
 
-    ``estimate`` returns what is kept of an estimate. ``shown`` returns what is kept of it unpacked, for those who often
-    read all estimates. ``now`` counts seconds.
+    ``estimate`` and ``plan`` return what is kept of such an object. ``shown`` returns what is kept of an estimate
+    unpacked, for those who often read all of them. ``now`` counts seconds.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Index:
         now: Callable[[], float] = time.monotonic,
         *,
         estimate: Slim = slim.estimate,
+        plan: Slim = slim.estimate,
         shown: Callable[[Resource], Any] = lambda _: None,
     ) -> None:
         self._now = now
@@ -61,6 +63,7 @@ class Index:
                 (PROFILES, StoragePolicy(slim=slim.without_noise)),
                 (SITES, StoragePolicy(slim=slim.without_noise)),
                 (CALIBRATIONS, StoragePolicy(slim=slim.without_noise)),
+                (PLANS, StoragePolicy(slim=plan, packed=True, links=slim.plan_links)),
                 *((kind, _of_workloads(kind)) for kind in ANNOTATED.values()),
                 *((kind, _of_custom(kind)) for kind in CUSTOM.values()),
                 *((kind, StoragePolicy(slim=slim.OFFERED[name], packed=True)) for name, kind in OFFERS.items()),
@@ -69,7 +72,7 @@ class Index:
             )
         }
         self._estimates: defaultdict[Link, Candidates] = defaultdict(Candidates)
-        self._workloads: defaultdict[Link, set[Key]] = defaultdict(set)
+        self._others: defaultdict[Link, set[Key]] = defaultdict(set)
         self._in_namespace: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
         self._suspects: dict[Key, str] = {}
         self._behind_since: dict[Scope, float] = {}
@@ -143,8 +146,8 @@ class Index:
     def workloads_of(self, namespace: str, *, model: str = "", estimate: str = "") -> set[Key]:
         """Return the workloads of a namespace that may run ``model``, an image or address, or that name
         ``estimate``."""
-        of_model = self._workloads.get((MODEL, namespace, model), set())
-        return of_model | self._workloads.get((NAMED, namespace, estimate), set())
+        of_model = self._others.get((MODEL, namespace, model), set())
+        return of_model | self._others.get((NAMED, namespace, estimate), set())
 
     def estimates(self) -> Iterator[Resource]:
         """Yield all estimates, each unpacked when its turn comes."""
@@ -165,6 +168,19 @@ class Index:
     def calibrations(self) -> list[Resource]:
         """Return all calibrations."""
         return list(self._stores[CALIBRATIONS.kind].resources())
+
+    def plans(self) -> Iterator[Resource]:
+        """Yield all plans, each unpacked when its turn comes."""
+        return self._stores[PLANS.kind].resources()
+
+    def plans_of(self, workload: Key) -> set[Key]:
+        """Return every plan whose targetRef is that workload."""
+        return self._others.get((TARGET + workload.kind, workload.namespace, workload.name), set())
+
+    def plans_for(self, namespace: str, kind: str, name: str) -> list[Resource]:
+        """Return every plan whose targetRef is that workload."""
+        found = map(self.resource, self.plans_of(Key(kind=kind, namespace=namespace, name=name)))
+        return [plan for plan in found if plan is not None]
 
     def nodes(self) -> list[Resource]:
         """Return all nodes."""
@@ -263,14 +279,14 @@ class Index:
             if key.kind == ESTIMATES.kind:
                 self._estimates[link].add(key, entry.summary[0])
             else:
-                self._workloads[link].add(key)
+                self._others[link].add(key)
 
     def _unlink(self, key: Key, entry: StoredObject | None) -> None:
         if entry is None:
             return
         for link in entry.links:
             if key.kind != ESTIMATES.kind:
-                _remove(self._workloads, link, key)
+                _remove(self._others, link, key)
             elif link in self._estimates:
                 self._estimates[link].remove(key, entry.summary[0])
                 if not self._estimates[link]:

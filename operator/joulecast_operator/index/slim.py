@@ -95,10 +95,28 @@ def admission_estimate(resource: Resource) -> Resource:
     if "understood" in status:
         kept_status["understood"] = _some(mapping(status["understood"]), _ADMISSION_UNDERSTOOD)
     kept_status["results"] = [_some(row, _ADMISSION_RESULT) for row in mappings(status.get("results"))]
-    kept_status["conditions"] = [
+    kept_status["conditions"] = _ready_conditions(status)
+    return {"metadata": _estimate_metadata(resource), "spec": kept_spec, "status": kept_status}
+
+
+def admission_plan(resource: Resource) -> Resource:
+    """Return a plan with the fields that the webhook reads."""
+    spec, status = mapping(resource.get("spec")), mapping(resource.get("status"))
+    return {
+        "metadata": _estimate_metadata(resource),
+        "spec": _some(spec, ("targetRef",)),
+        "status": {
+            **_some(status, ("observedGeneration", "image", "today", "saving", "choice")),
+            "summary": _some(mapping(status.get("summary")), ("choice",)),
+            "conditions": _ready_conditions(status),
+        },
+    }
+
+
+def _ready_conditions(status: Resource) -> list[dict[str, Any]]:
+    return [
         _some(each, _ADMISSION_CONDITION) for each in mappings(status.get("conditions")) if each.get("type") == "Ready"
     ]
-    return {"metadata": _estimate_metadata(resource), "spec": kept_spec, "status": kept_status}
 
 
 def workload(kind: Kind, resource: Resource) -> Resource:
@@ -181,6 +199,13 @@ def estimate_links(resource: Resource) -> Iterable[Link]:
             yield MADE + kind, namespace, str(target["name"])
     if model:
         yield MODEL, namespace, model
+
+
+def plan_links(resource: Resource) -> Iterable[Link]:
+    """Yield the link by which a plan is found: the workload that it targets."""
+    target = mapping(mapping(resource.get("spec")).get("targetRef"))
+    if target.get("name"):
+        yield TARGET + str(target.get("kind") or DEPLOYMENTS.kind), _namespace(resource), str(target["name"])
 
 
 def model_of(estimate: Resource) -> str:

@@ -1,4 +1,4 @@
-"""Collect the series of estimates, profiles, sites and calibrations from the index at scrape time.
+"""Collect the series of estimates, plans, profiles, sites and calibrations from the index at scrape time.
 
 Nothing is stored here, so the series of a deleted object end with it.
 """
@@ -22,6 +22,7 @@ from joulecast_operator.metrics.calibrations import (
 from joulecast_operator.metrics.estimates import FAMILIES, ServedRow, estimate_families
 from joulecast_operator.metrics.fleet.costs import COSTS, cost_families
 from joulecast_operator.metrics.fleet.sites import SITE_METRICS, site_families
+from joulecast_operator.metrics.plans import PLANS, plan_families
 
 
 class LiveIndex(Protocol):
@@ -39,9 +40,12 @@ class LiveIndex(Protocol):
     def calibrations(self) -> Iterable[Resource]:
         """Return all calibrations."""
 
+    def plans(self) -> Iterable[Resource]:
+        """Return all plans."""
+
 
 class EstimateCollector(Collector):
-    """Collects the series of every estimate, profile, site and calibration that the index holds now."""
+    """Collects the series of every estimate, plan, profile, site and calibration that the index holds now."""
 
     def __init__(self, index: LiveIndex) -> None:
         self._index = index
@@ -53,7 +57,16 @@ class EstimateCollector(Collector):
         yield from site_families(self._index.sites())
         yield calibration_family(self._index.profiles())
         yield from run_families(self._index.calibrations())
+        yield from plan_families(self._index.plans())
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        for metric in (*FAMILIES, *COSTS, *SITE_METRICS, CALIBRATION_ERROR, CALIBRATION_PROGRESS, CALIBRATION_INFO):
+        for metric in (
+            *FAMILIES,
+            *COSTS,
+            *SITE_METRICS,
+            CALIBRATION_ERROR,
+            CALIBRATION_PROGRESS,
+            CALIBRATION_INFO,
+            *PLANS,
+        ):
             yield metric.family()

@@ -12,6 +12,7 @@ from joulecast_operator.metrics.estimates import FAMILIES
 from joulecast_operator.metrics.fleet.costs import COSTS
 from joulecast_operator.metrics.fleet.sites import SITE_METRICS
 from joulecast_operator.metrics.fleet.workloads import WORKLOAD_METRICS
+from joulecast_operator.metrics.plans import PLANS
 from joulecast_operator.metrics.reconciles import OPERATOR, REFUSED
 from joulecast_operator.metrics.webhook import CERTIFICATE_EXPIRY, DURATION, REFUSED_REQUESTS, REQUESTS
 from joulecast_operator.metrics.work import ISOLATED
@@ -24,6 +25,7 @@ METRICS: Final = (
     CALIBRATION_ERROR,
     CALIBRATION_PROGRESS,
     CALIBRATION_INFO,
+    *PLANS,
     ISOLATED,
     REFUSED,
     *work.METRICS,

@@ -33,14 +33,14 @@ _OF_REGISTRIES: Final = (
 )  # fmt: skip
 _OF_PRICES: Final = (
     "AmbiguousAccelerator", "ClockOutOfRange", "ConfigMapKeyNotFound", "ConfigMapNotFound", "ConfigMapRefused",
-    "DigestMismatch", "InvalidProfile", "MigSlice", "NotFinite", "NothingPriced", "ProductMismatch",
-    "RuntimeMismatch", "SimulatedProfile", "Superseded",
+    "DigestMismatch", "InvalidProfile", "MigSlice", "NotFinite", "NothingPriced", "PowerLimitNotPriced",
+    "PowerLimitOutOfRange", "ProductMismatch", "RuntimeMismatch", "SimulatedProfile", "Superseded",
 )  # fmt: skip
 _OF_SPECS: Final = (
     "ClaimNotFound", "ContainerServesNoModel", "InvalidPowerLimit", "InvalidPullSecret", "InvalidSchedule",
     "InvalidSpec", "NamespaceNotAllowed", "NameTaken", "PullSecretForbidden", "PullSecretNotFound", "SharedAccelerator",
-    "SeveralAccelerators",
-    "TargetForbidden", "TargetHasNoImage", "TargetKindNotServed", "TargetKindNotSupported", "TargetNotFound",
+    "SeveralAccelerators", "TargetForbidden", "TargetHasNoImage", "TargetKindNotServed", "TargetKindNotSupported",
+    "TargetNotFound", "TooManyCandidates",
     "TooManyResults", "UnknownTensorParallel",
 )  # fmt: skip
 _OF_SITES: Final = (

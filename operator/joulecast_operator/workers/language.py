@@ -83,7 +83,7 @@ def refuse_generation(header: Header) -> None:
 
 def forecast(header: Header, skeleton: bytes) -> Header:
     """Return the forecasts of a language model on all accelerators. Raises JoulecastError."""
-    fetched = _facts(FetchedModel(**header["model"], skeleton=skeleton))
+    fetched = facts(FetchedModel(**header["model"], skeleton=skeleton))
     if header["input_shapes"] or header["input_values"]:
         raise WorkloadError(
             f"{fetched.reference} is a language model, whose input is tokens: give spec.workload.inputTokens, and leave"
@@ -94,7 +94,7 @@ def forecast(header: Header, skeleton: bytes) -> Header:
     return priced | {"unsupported": [], "notes": _notes(model)}
 
 
-def _facts(fetched: FetchedModel) -> FetchedModel:
+def facts(fetched: FetchedModel) -> FetchedModel:
     """Return the facts of a model; those of a configuration alone are made here, from its text."""
     if fetched.format != CONFIGURATION:
         return fetched
@@ -110,15 +110,15 @@ def _is_forward(header: Header, model: LanguageModel) -> bool:
 
 def _passes(header: Header, fetched: FetchedModel, model: LanguageModel) -> Header:
     """Forecast one pass for each accelerator and batch size."""
-    (tokens, cards), run = _shape_of_pass(header, model), in_precision(model, header["precision"])
+    (tokens, cards), run = shape_of_pass(header, model), in_precision(model, header["precision"])
     profiles = [
         profile_language_model(fetched, run, batch_size=size or 1, tokens=tokens) for size in header["batch_sizes"]
     ]
 
     def price(product: str) -> list[EnergyEstimate]:
-        accelerator, engine = _accelerator(header, product), _engine(header)
-        _refuse_limit(header, engine)
-        asked = {"precision": header["precision"], "runtime": engine, "cards": cards, "clock_mhz": header["clock_mhz"]}
+        accelerator, runtime = _accelerator(header, product), engine(header)
+        _refuse_limit(header, runtime)
+        asked = {"precision": header["precision"], "runtime": runtime, "cards": cards, "clock_mhz": header["clock_mhz"]}
         return [finite_batch(price_forward(each, accelerator, **asked)) for each in profiles]
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
@@ -137,7 +137,7 @@ def _pass_result(estimate: EnergyEstimate) -> Header:
     return {"phase": FORWARD, **batch_result(estimate), "parallel": estimate.parallel}
 
 
-def _shape_of_pass(header: Header, model: LanguageModel) -> tuple[int, int]:
+def shape_of_pass(header: Header, model: LanguageModel) -> tuple[int, int]:
     """Return the tokens of each sequence of a pass, and the cards. Raises WorkloadError for other fields."""
     given = {name: value for name, value in header["generation"].items() if name != "batched_tokens"}
     tokens, cards = given.pop("input_tokens", DEFAULT_INPUT_TOKENS), given.pop("tensor_parallel", 1)
@@ -152,17 +152,17 @@ def _shape_of_pass(header: Header, model: LanguageModel) -> tuple[int, int]:
 
 def _generations(header: Header, fetched: FetchedModel, model: LanguageModel) -> Header:
     """Forecast a generation for each accelerator."""
-    asked = _request(header)
+    asked = request(header)
 
     def price(product: str) -> Sequence[GenerationEstimate]:
-        engine = _engine(header)
-        _refuse_limit(header, engine)
+        runtime = engine(header)
+        _refuse_limit(header, runtime)
         found = forecast_generation(
             model,
             _accelerator(header, product),
             asked,
             precision=header["precision"],
-            runtime=engine,
+            runtime=runtime,
             clock_mhz=header["clock_mhz"],
         )
         figures = {name: getattr(found, name) for name in _INTERVALS[asked.phase]}
@@ -182,7 +182,8 @@ def _generations(header: Header, fetched: FetchedModel, model: LanguageModel) ->
     )
 
 
-def _request(header: Header) -> GenerationRequest:
+def request(header: Header) -> GenerationRequest:
+    """Return what is asked of a generation. Raises WorkloadError that names the fields of the spec."""
     given: dict[str, Any] = dict(header["generation"])
     if "requests_per_second" in given:
         given["concurrency"] = None
@@ -210,20 +211,21 @@ def _accelerator(header: Header, product: str) -> AcceleratorProfile:
     return accelerator_of(product, DEFAULT_RUNTIME, header["overrides"])
 
 
-def _engine(header: Header) -> str:
-    engine = header["runtime"] or DEFAULT_ENGINE
-    if engine not in ENGINES:
+def engine(header: Header) -> str:
+    """Return the inference engine of a job. Raises WorkloadError for a runtime that is none."""
+    found = header["runtime"] or DEFAULT_ENGINE
+    if found not in ENGINES:
         raise WorkloadError(
-            f"the runtime {engine} does not serve language models by their configuration: leave spec.runtime out, or"
+            f"the runtime {found} does not serve language models by their configuration: leave spec.runtime out, or"
             f" give one of {', '.join(ENGINES)}"
         )
-    return str(engine)
+    return str(found)
 
 
-def _refuse_limit(header: Header, engine: str) -> None:
+def _refuse_limit(header: Header, runtime: str) -> None:
     """Raise NotCalibratedError for a power limit, with the field of the spec to give instead."""
     try:
-        refuse_limit(engine, header["power_limit_watts"])
+        refuse_limit(runtime, header["power_limit_watts"])
     except NotCalibratedError as error:
         message = str(error).replace("clock_mhz", f"spec.workload.{CLOCK_FIELD}")
         raise NotCalibratedError(message, reason=error.reason) from error

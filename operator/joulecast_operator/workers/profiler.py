@@ -1,7 +1,7 @@
 """Profile and price models in a worker process: `python -m joulecast_operator.workers.profiler SECONDS MEMORY_BYTES`.
 
 The process gets skeletons or profiles of models, and has neither credentials nor the network. A job ``forecast``
-returns forecasts for a model, a job ``validate`` checks the profile of an accelerator.
+returns forecasts for a model, a job ``plan`` what to run it on, and ``validate`` checks an accelerator's profile.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from joulecast.sources import FetchedModel
 from joulecast.workloads import DEFAULT_RUNTIME, WorkloadRequest
 from joulecast_operator.workers import language
 from joulecast_operator.workers.frames import Header
+from joulecast_operator.workers.plans.answers import plan
+from joulecast_operator.workers.plans.jobs import in_fields as in_plan_fields
 from joulecast_operator.workers.priced import (
     accelerator_of,
     answer,
@@ -53,7 +55,9 @@ _FIELDS: Final = {
 
 def work(header: Header, body: bytes) -> tuple[Header, bytes]:
     """Do one job. Raises JoulecastError."""
-    return _validate(header) if header["operation"] == "validate" else _forecast(header, body)
+    return {"validate": lambda: _validate(header), "plan": lambda: _plan(header, body)}.get(
+        header["operation"], lambda: _forecast(header, body)
+    )()
 
 
 def in_fields(message: str) -> str:
@@ -134,6 +138,18 @@ def _forecast(header: Header, body: bytes) -> tuple[Header, bytes]:
             made[json.dumps(batch_size)] = json.dumps(documents.profile_document(profiles[batch_size])).encode()
     priced = _priced(header, profiles) | {"made": {size: len(text) for size, text in made.items()}}
     return priced, b"".join(made.values())
+
+
+def _plan(header: Header, body: bytes) -> tuple[Header, bytes]:
+    """Plan what to run the model on. Raises JoulecastError whose message names fields of the plan's spec."""
+    skeleton, ready = _parts(header, body)
+    values = {name: input_value(value) for name, value in header["input_values"].items()}
+    try:
+        found, made = plan(header | {"values": values}, skeleton, ready)
+    except JoulecastError as error:
+        message = in_plan_fields(in_fields(str(error)))
+        raise JoulecastError(message, reason=error.reason, transient=error.transient) from error
+    return found | {"made": {size: len(text) for size, text in made.items()}}, b"".join(made.values())
 
 
 def _parts(header: Header, body: bytes) -> tuple[bytes, dict[int | None, bytes]]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import FAILED, PENDING, READY, STATE, Changes, annotations_of, outputs
 from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS
-from joulecast_operator.api.objects import Resource
-from joulecast_operator.workloads import ineffective, uncovered
+from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.workloads import ineffective, savings, uncovered
 from joulecast_operator.workloads.choice import EstimateLookup, estimate_for
 from joulecast_operator.workloads.discovery import annotatable, inputs_hash, skipped
 from joulecast_operator.workloads.outputs import admitted
+from joulecast_operator.workloads.pods import kind_of
 from joulecast_operator.workloads.verdict import verdict_on
 
 AdmissionOutcome = Literal["annotated", "pending", "failed", "skipped", "unknown", "error"]
@@ -40,11 +41,18 @@ class Decision:
     warnings: tuple[str, ...] = ()
 
 
+class AdmissionLookup(EstimateLookup, Protocol):
+    """The look-ups of the index that a review needs."""
+
+    def plans_for(self, namespace: str, kind: str, name: str) -> Iterable[Resource]:
+        """Return plans whose targetRef is that workload."""
+
+
 ALLOW_UNPATCHED: Final = Decision(outcome="error")
 """The decision if joulecast itself fails."""
 
 
-def decide(request: Mapping[str, Any], index: EstimateLookup) -> Decision:
+def decide(request: Mapping[str, Any], index: AdmissionLookup) -> Decision:
     """Decide about ``request``, the ``request`` part of an AdmissionReview that creates or updates an object.
 
     Workloads of the kinds ``ANNOTATED`` are annotated. For objects of other kinds there are only warnings.
@@ -57,7 +65,7 @@ def decide(request: Mapping[str, Any], index: EstimateLookup) -> Decision:
     return replace(found, warnings=_shown((*found.warnings, *warnings)))
 
 
-def _on_workload(request: Mapping[str, Any], new: Resource, index: EstimateLookup) -> Decision:
+def _on_workload(request: Mapping[str, Any], new: Resource, index: AdmissionLookup) -> Decision:
     old, current = _object(request, "oldObject"), annotations_of(new)
     if not annotatable(new):
         return Decision(outcome="skipped", patch=_patch(new, admitted(old={}, new=current, desired={})))
@@ -66,12 +74,19 @@ def _on_workload(request: Mapping[str, Any], new: Resource, index: EstimateLooku
     unchanged = request.get("operation") == "UPDATE" and inputs_hash(new) == inputs_hash(old)
     desired = verdict.outputs if verdict else {}
     changes = admitted(old=annotations_of(old) if unchanged else {}, new=current, desired=desired)
+    told = (verdict.sentence,) if verdict else () if unchanged else uncovered.warnings(new, namespace)
     final = outputs(current | {key: value for key, value in changes.items() if value is not None})
     return Decision(
         outcome=_BY_STATE.get(final.get(STATE, ""), "unknown"),
         patch=_patch(new, changes),
-        warnings=(verdict.sentence,) if verdict else () if unchanged else uncovered.warnings(new, namespace),
+        warnings=(*told, *_savings(new, namespace, index)),
     )
+
+
+def _savings(workload: Resource, namespace: str, index: AdmissionLookup) -> tuple[str, ...]:
+    """Return a sentence that names a setting which needs less, by a plan of the workload."""
+    name = mapping(workload.get("metadata")).get("name")
+    return savings.warnings(workload, index.plans_for(namespace, kind_of(workload), str(name))) if name else ()
 
 
 def _shown(warnings: Iterable[str]) -> tuple[str, ...]:

@@ -130,7 +130,7 @@ def row_for(estimate: Resource, wanted: Wanted) -> Resource | None:
     result matches."""
     summary = mapping(mapping(estimate.get("status")).get("summary"))
     return max(
-        (row for row in rows_of(estimate) if _answers(row, wanted)),
+        (row for row in rows_of(estimate) if answers(row, wanted)),
         key=lambda row: [str(row.get(field)) == str(summary.get(field)) for field in ("accelerator", "batchSize")],
         default=None,
     )
@@ -147,7 +147,7 @@ def lacking(estimate: Resource, wanted: Wanted) -> Dimension | None:
     rows = rows_of(estimate)
     for dimension in DIMENSIONS:
         values = wanted.get(dimension.field)
-        if values and not any(_answers(row, {dimension.field: values}) for row in rows):
+        if values and not any(answers(row, {dimension.field: values}) for row in rows):
             return dimension
     return None
 
@@ -217,7 +217,7 @@ def _standing(estimate: Resource, wanted: Wanted) -> tuple[bool, bool]:
 
 
 def _holds(estimate: Resource, wanted: Wanted) -> bool:
-    return any(_answers(row, wanted) for row in rows_of(estimate))
+    return any(answers(row, wanted) for row in rows_of(estimate))
 
 
 def _asks_for(estimate: Resource, wanted: Wanted) -> bool:
@@ -234,7 +234,8 @@ def _texts(value: Any) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else [] if value is None else [str(value)]
 
 
-def _answers(row: Resource, wanted: Wanted) -> bool:
+def answers(row: Resource, wanted: Wanted) -> bool:
+    """Tell whether a result is what is wanted."""
     return all(_VALUES[field](row) in values for field, values in wanted.items())
 
 

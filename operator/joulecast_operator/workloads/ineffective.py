@@ -17,7 +17,7 @@ from joulecast_operator.api.annotations import (
     RESTING_UNTIL,
     annotations_of,
 )
-from joulecast_operator.api.kinds import ANNOTATED, CALIBRATIONS, CUSTOM, ESTIMATES
+from joulecast_operator.api.kinds import ANNOTATED, CALIBRATIONS, CUSTOM, ESTIMATES, PLANS
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.workloads.dimensions import excluded
 from joulecast_operator.workloads.discovery import top_owner
@@ -25,7 +25,7 @@ from joulecast_operator.workloads.pods import inner_annotations
 
 _KNOWN: Final = INPUT_KEYS | OUTPUT_KEYS | {REST_UNTIL, RESTING_UNTIL}
 _INPUT_NAMES: Final = sorted(key.removeprefix(PREFIX) for key in INPUT_KEYS)
-_OWN_KINDS: Final = frozenset({ESTIMATES.kind, CALIBRATIONS.kind})
+_OWN_KINDS: Final = frozenset({ESTIMATES.kind, PLANS.kind, CALIBRATIONS.kind})
 _ANNOTATED: Final = ", ".join(f"{kind}s" for kind in ANNOTATED)
 _NAMED: Final = (
     4  # keys that get a sentence each; a tenant may write thousands, and each costs a search for similar names

@@ -67,7 +67,12 @@ def test_columns_read_scalar_strings(plural: str) -> None:
 
 @pytest.mark.parametrize(
     ("plural", "kind"),
-    [("inferenceenergyestimates", "Ready"), ("acceleratorenergyprofiles", "Usable"), ("energysites", "Ready")],
+    [
+        ("inferenceenergyestimates", "Ready"),
+        ("acceleratorenergyprofiles", "Usable"),
+        ("energysites", "Ready"),
+        ("energyplans", "Ready"),
+    ],
 )
 def test_a_listing_says_why_beside_false_and_a_wide_one_at_length(plural: str, kind: str) -> None:
     columns = crds.definitions()[plural]["spec"]["versions"][0]["additionalPrinterColumns"]
@@ -88,12 +93,18 @@ def test_a_listing_of_calibrations_says_why() -> None:
 
 def test_names() -> None:
     names = {plural: definition["spec"]["names"] for plural, definition in crds.definitions().items()}
-    assert {tuple(each["shortNames"]) for each in names.values()} == {("iee",), ("aep",), ("esite",), ("ecal",)}
+    assert {tuple(each["shortNames"]) for each in names.values()} == {
+        ("iee",),
+        ("aep",),
+        ("esite",),
+        ("ecal",),
+        ("eplan",),
+    }
     assert all(each["categories"] == ["energy"] for each in names.values())
 
 
 def test_the_charts_copies_are_kept_at_uninstall() -> None:
     copies = [text for path, text in crds.files().items() if "charts" in path.parts]
-    assert len(copies) == 4
+    assert len(copies) == len(PLURALS)
     assert all("helm.sh/resource-policy: keep" in text for text in copies)
     assert all(text.count("{{") == 2 for text in copies), "nothing is filled in, the definition is rendered or not"

@@ -10,7 +10,8 @@ import pytest
 from joulecast_operator.api.kinds import ESTIMATES
 from joulecast_operator.api.objects import Key
 from joulecast_operator.cluster.workqueue import WorkQueue
-from joulecast_operator.controllers.estimates import Estimates, Rate
+from joulecast_operator.controllers.asking import Rate
+from joulecast_operator.controllers.estimates import Estimates
 from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.index.index import Index
@@ -48,7 +49,8 @@ class World:
             forecasts=self,  # type: ignore[arg-type]
             queue=self.queue,
             overrides=list,
-            resolves_per_second=1000,
+            rate=Rate(1000, lambda: self.now),
+            patience=asyncio.Semaphore(16),
             now=lambda: self.now,
         )
 

@@ -16,6 +16,7 @@ from joulecast_operator.controllers.outcome_log import OutcomeLog
 from joulecast_operator.estimates.outcomes import Failure
 from joulecast_operator.logs import JsonFormatter
 from tests.unit.joulecast_operator.samples.estimates import estimate, forecast
+from tests.unit.joulecast_operator.samples.plans import plan, planned
 
 AWAY = Failure(stage="resolve", reason="RegistryUnavailable", message="nobody answers", transient=True)
 ODD = Wrong(reason="InvalidSpec", message="a\nforged\x1b[2J line" + "x" * 10_000)
@@ -105,3 +106,12 @@ def test_an_annotation_is_a_matter_for_debugging(world: World) -> None:
     (line,) = world.lines
     assert (line["event"], line["level"], line["changes"]) == ("Annotated", "debug", 2)
     assert line["kind"] == "StatefulSet"
+
+
+def test_a_plan_says_that_it_is_ready_or_why_it_failed_and_counts_failures(world: World) -> None:
+    world.outcome_log.plan(plan(), planned(), written=True, seconds=0.5)
+    world.outcome_log.plan(plan(), AWAY, written=True)
+    world.outcome_log.plan(plan(), AWAY, written=False)
+    assert world.events == ["PlanReady", "PlanFailed"]
+    assert world.lines[0]["candidates"] == 2
+    assert world.counted == [("EnergyPlan", "RegistryUnavailable")] * 2

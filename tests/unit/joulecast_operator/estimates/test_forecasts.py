@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 
 from joulecast.errors import JoulecastError, ModelFetchError, ModelReferenceError
 from joulecast_operator.estimates.forecasts import Forecaster
-from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
+from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome, Planned
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.settings import Settings
 from joulecast_operator.workers import pool
@@ -49,6 +50,7 @@ class Registry:
         self.private = private
         self.digest = DIGEST
         self.barren: set[str] = set()
+        self.planned: Header = {"reason": f"{MODEL['digest']} is small", "notes": []}
 
     async def run(self, header: Mapping[str, Any], body: bytes = b"") -> tuple[Header, bytes]:
         self.jobs.append(dict(header))
@@ -63,6 +65,8 @@ class Registry:
             return {"model": MODEL | {"digest": self.digest}}, b"skeleton"
         missing = [size for size in header["batch_sizes"] if json.dumps(size) not in header["ready"]]
         assert body.startswith(b"skeleton") == bool(missing)
+        if header["operation"] == "plan":
+            return self.planned | {"made": {"8": 7}}, b"profile"
         return PRICED | {"made": {json.dumps(size): 7 for size in missing}}, b"profile" * len(missing)
 
     def count(self, operation: str) -> int:
@@ -104,6 +108,45 @@ def test_another_batch_size_needs_no_fetch(registry: Registry, tmp_path: Path) -
     assert registry.count("fetch") == 1
     assert registry.jobs[-1]["ready"] == {"32": 7}
     assert registry.jobs[-1]["skeleton_bytes"] == len(b"skeleton")
+
+
+PLAN = replace(REQUEST, batch_sizes=(None, 8), question={"batch_sizes": [8], "today": None})
+
+
+def test_a_plan_is_a_job_of_the_profiler_with_the_profiles_that_are_there(registry: Registry, tmp_path: Path) -> None:
+    for _ in range(2):
+        (outcome,) = ask(tmp_path, PLAN)
+        assert isinstance(outcome, Planned)
+        assert outcome.path == "models/detector.onnx"
+    assert [registry.count(operation) for operation in ("fetch", "plan", "forecast")] == [1, 2, 0]
+    assert (registry.jobs[-1]["ready"], registry.jobs[-1]["skeleton_bytes"]) == ({"8": 7}, len(b"skeleton"))
+    assert registry.jobs[-1]["question"] == PLAN.question
+
+
+def test_plans_that_ask_the_same_are_priced_once_and_a_forecast_is_none_of_them(
+    registry: Registry, tmp_path: Path
+) -> None:
+    another = replace(PLAN, question={"batch_sizes": [8], "today": {"batch_size": 1}})
+    ask(tmp_path, PLAN, PLAN, another, replace(PLAN, question=None))
+    assert [registry.count(operation) for operation in ("plan", "forecast")] == [2, 1]
+
+
+def test_a_plan_names_the_image_of_who_asks_and_not_the_content_that_is_shared(
+    registry: Registry, tmp_path: Path
+) -> None:
+    content = "sha256:" + hashlib.sha256(b"skeleton").hexdigest()
+    registry.planned = {"reason": f"{content} is small", "notes": [f"{content} has one input"], "choice": None}
+    (outcome,) = ask(tmp_path, PLAN)
+    assert isinstance(outcome, Planned)
+    assert outcome.answer["reason"] == f"{REQUEST.image} is small"
+    assert outcome.answer["notes"] == [f"{REQUEST.image} has one input"]
+
+
+def test_a_plan_for_which_nothing_can_be_priced_is_a_failure_of_pricing(registry: Registry, tmp_path: Path) -> None:
+    registry.planned = {"failed": {"reason": "UnknownAccelerator", "message": "no such card"}}
+    (outcome,) = ask(tmp_path, PLAN)
+    assert isinstance(outcome, Failure)
+    assert (outcome.stage, outcome.reason, outcome.message) == ("price", "UnknownAccelerator", "no such card")
 
 
 def test_the_cache_serves_only_whose_credentials_resolved(registry: Registry, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from joulecast_operator.metrics.reasons import REASONS
 
 NO_FAILURES = {
     "AcceleratorNotEstimated", "AnnotationsUndone", "AnotherCalibration", "AsMeasured", "BatchSizeNotEstimated",
-    "Better", "ConcurrencyNotEstimated", "Estimating", "InputTokensNotEstimated", "InvalidRow", "JobGoing",
-    "NoAccelerator", "NoNode", "NotBetter", "OutputTokensNotEstimated", "PhaseNotEstimated", "PrecisionNotEstimated",
+    "Better", "ChoiceChanged", "ClockNotEstimated", "ConcurrencyNotEstimated", "Estimated", "Estimating",
+    "InputTokensNotEstimated", "InvalidRow", "JobGoing", "NoAccelerator", "NoNode", "NotBetter",
+    "OutputTokensNotEstimated", "PhaseNotEstimated", "Planning", "PowerLimitNotEstimated", "PrecisionNotEstimated",
     "ProfileChanged", "Queued", "RuntimeNotEstimated", "Scheduled", "Starting", "Suspended",
     "TensorParallelNotEstimated",
 }  # fmt: skip

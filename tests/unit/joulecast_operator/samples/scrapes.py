@@ -18,6 +18,7 @@ class Index(Estimates):
         profiles: tuple[dict[str, Any], ...] = (),
         calibrations: tuple[dict[str, Any], ...] = (),
         sites: tuple[dict[str, Any], ...] = (),
+        plans: tuple[dict[str, Any], ...] = (),
         all_results: bool = False,
     ) -> None:
         super().__init__(*held)
@@ -25,6 +26,7 @@ class Index(Estimates):
         self.profile_list = profiles
         self.calibration_list = calibrations
         self.site_list = sites
+        self.plan_list = plans
 
     def shown(self) -> list[tuple[ServedRow, ...]]:
         return [shown(found, all_results=self.all_results) for found in self.held]
@@ -37,6 +39,9 @@ class Index(Estimates):
 
     def sites(self) -> list[dict[str, Any]]:
         return list(self.site_list)
+
+    def plans(self) -> list[dict[str, Any]]:
+        return list(self.plan_list)
 
 
 def samples(registry: CollectorRegistry) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -56,10 +61,13 @@ def scrape(
     profiles: tuple[dict[str, Any], ...] = (),
     calibrations: tuple[dict[str, Any], ...] = (),
     sites: tuple[dict[str, Any], ...] = (),
+    plans: tuple[dict[str, Any], ...] = (),
     all_results: bool = False,
 ) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     registry = CollectorRegistry()
-    index = Index(*held, profiles=profiles, calibrations=calibrations, sites=sites, all_results=all_results)
+    index = Index(
+        *held, profiles=profiles, calibrations=calibrations, sites=sites, plans=plans, all_results=all_results
+    )
     registry.register(EstimateCollector(index))
     return samples(registry)
 

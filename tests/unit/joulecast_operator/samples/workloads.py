@@ -122,10 +122,11 @@ def engine(name: str = "server", *args: str, image: str = "vllm/vllm-openai:v0.2
 
 
 class Estimates:
-    """An index of a fixed list of estimates."""
+    """An index of a fixed list of estimates and plans."""
 
-    def __init__(self, *held: dict[str, Any]) -> None:
+    def __init__(self, *held: dict[str, Any], plans: tuple[dict[str, Any], ...] = ()) -> None:
         self.held = held
+        self.plan_list = plans
 
     def estimates(self) -> list[dict[str, Any]]:
         return list(self.held)
@@ -148,6 +149,14 @@ class Estimates:
 
     def by_model(self, namespace: str, reference: str) -> list[dict[str, Any]]:
         return [found for found in self._of(namespace) if model_of(found) == reference]
+
+    def plans_for(self, namespace: str, kind: str, name: str) -> list[dict[str, Any]]:
+        return [
+            found
+            for found in self.plan_list
+            if found["metadata"]["namespace"] == namespace
+            and found["spec"]["targetRef"] == {"kind": kind, "name": name}
+        ]
 
     def _of(self, namespace: str) -> list[dict[str, Any]]:
         return [found for found in self.held if found["metadata"]["namespace"] == namespace]

@@ -96,7 +96,7 @@ def test_kinds_that_are_covered_are_told_of_their_templates(kind: str) -> None:
     assert text.endswith(f"no effect on the pod template: write it into the {kind}'s own metadata.annotations")
 
 
-@pytest.mark.parametrize("kind", ["InferenceEnergyEstimate", "EnergyCalibration"])
+@pytest.mark.parametrize("kind", ["InferenceEnergyEstimate", "EnergyPlan", "EnergyCalibration"])
 def test_our_own_kinds_read_one_key(kind: str) -> None:
     (text,) = said(kind, refresh="now", batch_size="8")
     assert "joulecast.dev/batch-size has no effect on an " + kind in text

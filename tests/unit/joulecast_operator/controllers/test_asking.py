@@ -12,7 +12,8 @@ from joulecast_operator.api.conditions import condition
 from joulecast_operator.api.kinds import ESTIMATES
 from joulecast_operator.api.objects import Key
 from joulecast_operator.cluster.workqueue import WorkQueue
-from joulecast_operator.controllers import estimates
+from joulecast_operator.controllers import asking
+from joulecast_operator.controllers.asking import Rate
 from joulecast_operator.controllers.estimates import Estimates
 from joulecast_operator.estimates.outcomes import Outcome
 from joulecast_operator.estimates.request import ForecastRequest
@@ -44,8 +45,8 @@ class World:
             forecasts=self,  # type: ignore[arg-type]
             queue=self.queue,
             overrides=list,
-            resolves_per_second=1000,
-            patient=patient,
+            rate=Rate(1000),
+            patience=asyncio.Semaphore(patient),
             now=lambda: self.now,
         )
 
@@ -98,7 +99,7 @@ class World:
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimates, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(asking, "_PATIENCE_SECONDS", 0.01)
 
 
 def test_an_estimate_that_waits_says_what_is_before_it() -> None:
@@ -198,7 +199,7 @@ def test_an_estimate_that_asks_nothing_any_more_leaves_the_queue(change: dict[st
 
 
 def test_answers_that_do_not_come_hold_up_few_reconcilers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimates, "_PATIENCE_SECONDS", 3600.0)
+    monkeypatch.setattr(asking, "_PATIENCE_SECONDS", 3600.0)
 
     async def run(world: World) -> None:
         keys = [world.add(f"slow-{number}", "slow") for number in range(9)]

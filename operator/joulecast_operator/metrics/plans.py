@@ -1,0 +1,64 @@
+"""Declare and collect the metrics of plans: three series each at most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from prometheus_client.core import GaugeMetricFamily
+
+from joulecast_operator.api import bounds
+from joulecast_operator.api.annotations import ready_condition
+from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.metrics.declaration import Metric, identity_of
+
+PLAN_LABELS: Final = ("namespace", "plan", "workload")
+
+PLAN_INFO: Final = Metric(
+    name="joulecast_plan_info",
+    kind="gauge",
+    labels=(*PLAN_LABELS, "accelerator", "choice", "counted_by", "reason"),
+    text="Always 1. The labels tell what an EnergyPlan chooses, what its joules are counted by, and the reason of its"
+    " condition Ready. One that has no choice has no accelerator.",
+)
+PLAN_SAVING: Final = Metric(
+    name="joulecast_plan_saving_ratio",
+    kind="gauge",
+    labels=PLAN_LABELS,
+    text="Share of today's joules that an EnergyPlan's choice saves by the forecast, below 0 where it needs more; of a"
+    " plan that knows how the model runs now.",
+)
+PLAN_POWER: Final = Metric(
+    name="joulecast_plan_power_watts",
+    kind="gauge",
+    labels=(*PLAN_LABELS, "accelerator"),
+    text="Predicted average power of all replicas that an EnergyPlan chooses, in watts.",
+)
+PLANS: Final = (PLAN_INFO, PLAN_SAVING, PLAN_POWER)
+
+
+def plan_families(plans: Iterable[Resource]) -> Iterator[GaugeMetricFamily]:
+    """Yield what each plan chooses, saves and draws."""
+    info, saved, power = (metric.family() for metric in PLANS)
+    for plan in sorted(plans, key=identity_of):
+        status = mapping(plan.get("status"))
+        chosen, labels = mapping(status.get("choice")), (*identity_of(plan), _workload(plan))
+        accelerator, summary = str(chosen.get("accelerator", "")), mapping(status.get("summary"))
+        told = (str(summary.get("choice", "")), str(status.get("countedBy", "")), _reason(plan))
+        info.add_metric((*labels, accelerator, *map(bounds.name, told)), 1)
+        percent, watts = mapping(status.get("saving")).get("percent"), chosen.get("averagePowerWatts")
+        if isinstance(percent, (int, float)) and math.isfinite(percent):
+            saved.add_metric(labels, percent / 100)
+        if isinstance(watts, (int, float)) and math.isfinite(watts):
+            power.add_metric((*labels, accelerator), watts)
+    yield from (info, saved, power)
+
+
+def _reason(plan: Resource) -> str:
+    """Return the reason of the condition Ready of the current generation; "" without one."""
+    return str((ready_condition(plan) or {}).get("reason", ""))
+
+
+def _workload(plan: Resource) -> str:
+    return str(mapping(mapping(plan.get("spec")).get("targetRef")).get("name") or "")
