@@ -42,14 +42,14 @@ from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers import changes
 from joulecast_operator.controllers.asking import Rate
 from joulecast_operator.controllers.calibrations import Calibrations
-from joulecast_operator.controllers.certificate_events import CertificateEvents
-from joulecast_operator.controllers.certificate_file import CertificateFile
+from joulecast_operator.controllers.certificates.events import CertificateEvents
+from joulecast_operator.controllers.certificates.file import CertificateFile
+from joulecast_operator.controllers.certificates.webhook_certificate import WebhookCertificate
 from joulecast_operator.controllers.estimates import Estimates
 from joulecast_operator.controllers.outcome_log import OutcomeLog
 from joulecast_operator.controllers.plans import Plans
 from joulecast_operator.controllers.profiles import Profiles
 from joulecast_operator.controllers.sites import Sites
-from joulecast_operator.controllers.webhook_certificate import WebhookCertificate
 from joulecast_operator.controllers.workloads import Workloads
 from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.index.index import Index

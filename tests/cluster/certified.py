@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from joulecast_operator.cluster.client import Cluster
-from joulecast_operator.controllers.certificate_events import CertificateEvents
-from joulecast_operator.controllers.webhook_certificate import WebhookCertificate
+from joulecast_operator.controllers.certificates.events import CertificateEvents
+from joulecast_operator.controllers.certificates.webhook_certificate import WebhookCertificate
 from joulecast_operator.settings import Settings, load
 from tests.cluster.patience import be_patient
 from tests.cluster.release import Release

@@ -12,8 +12,8 @@ from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, P
 from joulecast_operator.api.objects import Key
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.controller import Controller, is_lasting
-from joulecast_operator.controllers.certificate_file import CertificateFile
-from joulecast_operator.controllers.webhook_certificate import WebhookCertificate
+from joulecast_operator.controllers.certificates.file import CertificateFile
+from joulecast_operator.controllers.certificates.webhook_certificate import WebhookCertificate
 from joulecast_operator.settings import Settings
 from tests.waiting import PATIENCE_SECONDS
 

@@ -13,8 +13,8 @@ from joulecast_operator.api.conditions import EventToPost
 from joulecast_operator.certificates import worker
 from joulecast_operator.certificates.worker import Answer, Question
 from joulecast_operator.cluster.client import ApiError
-from joulecast_operator.controllers.certificate_events import CertificateEvents
-from joulecast_operator.controllers.webhook_certificate import WebhookCertificate
+from joulecast_operator.controllers.certificates.events import CertificateEvents
+from joulecast_operator.controllers.certificates.webhook_certificate import WebhookCertificate
 from joulecast_operator.settings import Settings
 
 NAMES = ("joulecast-webhook.energy.svc",)

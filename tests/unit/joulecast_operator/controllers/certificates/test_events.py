@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from joulecast_operator.controllers.certificate_events import NEAR_SECONDS, time_text
+from joulecast_operator.controllers.certificates.events import NEAR_SECONDS, time_text
 from tests.unit.joulecast_operator.samples.certificates import START, Events, events
 
 ADVICE = "renew it"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from joulecast_operator.controllers.certificate_file import CertificateFile
+from joulecast_operator.controllers.certificates.file import CertificateFile
 from tests.harness.certificates import CertificateAuthority
 from tests.unit.joulecast_operator.samples.certificates import DAY, Events, events
 

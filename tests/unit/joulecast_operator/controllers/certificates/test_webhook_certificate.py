@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from joulecast_operator.cluster.client import ApiError
-from joulecast_operator.controllers.webhook_certificate import WebhookCertificate
+from joulecast_operator.controllers.certificates.webhook_certificate import WebhookCertificate
 from tests.unit.joulecast_operator.samples.certificates import CONFIGURATION, DAY, SECRET, KilledError, World
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from joulecast_operator.certificates import der
-from joulecast_operator.controllers.certificate_events import CertificateEvents
+from joulecast_operator.controllers.certificates.events import CertificateEvents
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from joulecast_operator.certificates import worker
 from joulecast_operator.certificates.worker import Answer, Question
 from joulecast_operator.cluster import defects
 from joulecast_operator.cluster.client import ApiError, Cluster
-from joulecast_operator.controllers.certificate_events import CertificateEvents, time_text
+from joulecast_operator.controllers.certificates.events import CertificateEvents, time_text
 from joulecast_operator.settings import Settings
 
 log = logging.getLogger(__name__)
