@@ -31,7 +31,7 @@ def split_tables(found: Split, source: str, *, top: int) -> list[RenderableType]
     shown.append(line(f"fewest joules: {_where(found.by_joules, found)}", style="bold"))
     if found.rivals:
         whole = " and ".join(_machine(each, found) for each in found.rivals)
-        shown.append(line(f"  the intervals do not tell its joules from those of all on {whole}"))
+        shown.append(line(f"  the intervals do not tell its joules from those of all on {whole}", style="yellow"))
     shown.append(line(f"least time: {_where(found.by_latency, found)}", style="bold"))
     if found.left_out:
         what = f"{found.left_out} cuts that put more on the link than those beside them were not priced"
