@@ -60,10 +60,11 @@ def buffer_bytes(call: Call) -> float:
 
 
 def _signature(rows: Sequence[LayerProfile]) -> str:
-    counts = sorted(
+    counts = [
         [row.op_type, row.dtype, row.macs, row.bytes_moved, row.weight_numel, [asdict(c) for c in row.contractions]]
         for row in rows
-    )
+    ]
+    counts.sort(key=lambda row: (row[:-1], json.dumps(row[-1])))  # rows may differ in their contractions alone
     return hashlib.sha256(json.dumps(counts).encode()).hexdigest()[:16]
 
 
