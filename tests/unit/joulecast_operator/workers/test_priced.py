@@ -12,7 +12,15 @@ from joulecast.accelerators import catalogue
 from joulecast.errors import NotCalibratedError
 from joulecast.layers import Totals
 from joulecast.workloads import DEFAULT_RUNTIME
-from joulecast_operator.workers.priced import accelerator_of, answer, camel, finite, priced_by_product, six_digits
+from joulecast_operator.workers.priced import (
+    accelerator_of,
+    answer,
+    camel,
+    finite,
+    priced_by_product,
+    six_digits,
+    with_idle_power,
+)
 
 H200, L40S = "NVIDIA-H200", "NVIDIA-L40S"
 
@@ -63,6 +71,22 @@ def test_the_dearest_accelerator_comes_first_where_that_is_asked_for() -> None:
     ]  # fmt: skip
     assert dearest["top_layers"] == [{"name": L40S}], "layers are of the first result"
     assert dearest["reasons"] == [f"\\x1b[2Jwide on {L40S}"], "and so are the reasons of its interval, escaped"
+
+
+def test_each_result_has_the_power_of_its_waiting_accelerators() -> None:
+    rows = [
+        {"accelerator": H200, "runtime": DEFAULT_RUNTIME},
+        {"accelerator": H200, "runtime": "vllm", "parallel": 4},
+        {"accelerator": L40S, "runtime": DEFAULT_RUNTIME},
+    ]
+    found = with_idle_power({"results": rows}, {"overrides": [], "clock_mhz": None})["results"]
+    one, four, other = (row["idlePowerWatts"] for row in found)
+    law = catalogue.find(H200, DEFAULT_RUNTIME).law
+    assert law.gap_watts <= one < catalogue.find(H200, DEFAULT_RUNTIME).power_limit_watts
+    assert four == pytest.approx(4 * one, rel=1e-5)
+    assert other != one
+    locked = with_idle_power({"results": rows[:1]}, {"overrides": [], "clock_mhz": 1000.0})["results"]
+    assert locked[0]["idlePowerWatts"] <= one
 
 
 @pytest.mark.parametrize("wrong", [math.inf, math.nan, -1.0])
