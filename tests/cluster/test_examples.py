@@ -14,10 +14,12 @@ import yaml
 
 from tests import checkpoints
 from tests.cluster.controlled import Cluster, controlled
+from tests.cluster.custom_kinds import DEFINITIONS
 from tests.cluster.test_controller_registries import bind_pull_secrets
 from tests.harness import hub as hubs
 from tests.harness.environment import ROOT
 from tests.harness.object_store import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, ObjectStore
+from tests.unit.joulecast_operator.samples import offers
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 HUB_MODEL = "NousResearch/Meta-Llama-3-8B-Instruct"
@@ -47,14 +49,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         store = stack.enter_context(ObjectStore.start(tmp_path_factory.mktemp("object-store")))
         fill(store.bucket("models") / "chat-135m")
         hosts = [hub.server.host, hub.storage.host, store.host]
-        flags = [f"--hub-endpoint={hub.url}", f"--objects-endpoint={store.url}", f"--objects-region={REGION}"]
+        flags = [
+            "--kinds-seconds=1",
+            f"--hub-endpoint={hub.url}",
+            f"--objects-endpoint={store.url}",
+            f"--objects-region={REGION}",
+        ]
         folder = tmp_path_factory.mktemp("examples")
         found = stack.enter_context(controlled(folder, insecure_registries=hosts, flags=flags))
         files = {f"models/{name}": content for name, content in checkpoints.model_folder().items()}
         found.push_files(files, "models/chat", "135m")
         found.push("models/classifier")
         found.plane.create_namespace("joulecast")
-        found.plane.apply(*documents(found, "node"))
+        found.plane.apply(*documents(found, "node"), DEFINITIONS["InferenceService"])
+        definition = f"crd/{DEFINITIONS['InferenceService']['metadata']['name']}"
+        found.plane.kubectl("wait", "--for=condition=Established", definition, "--timeout=60s")
         yield found
 
 
@@ -138,6 +147,24 @@ def test_a_deployment_that_runs_vllm_is_understood_and_annotated(cluster: Cluste
     assert (understood["engine"], understood["container"]) == ("vLLM", "server")
     noted = lambda: "joules-per-output-token" in cluster.annotations("chat", namespace)  # noqa: E731
     cluster.until(noted, "the Deployment has the joules of a token")
+
+
+def test_an_inference_service_is_forecast_and_not_written(cluster: Cluster, namespace: str) -> None:
+    applied(cluster, "inference-service", namespace)
+    assert result(cluster, "chat", namespace)["accelerator"] == "NVIDIA-H100-80GB-HBM3"
+    target = cluster.status("chat", namespace)["target"]
+    assert (target["kind"], target["pods"]) == ("InferenceService", 2)
+    service = cluster.plane.get("inferenceservice", "chat", namespace)
+    assert service is not None
+    assert not [key for key in service["metadata"].get("annotations", {}) if key.startswith("joulecast.dev/")]
+
+
+def test_a_deployment_that_claims_a_card_is_forecast_for_it(cluster: Cluster, namespace: str) -> None:
+    cluster.plane.apply(offers.device_class(), offers.resource_slice("gpu-node", "NVIDIA H200"))
+    applied(cluster, "deployment-claim", namespace)
+    assert result(cluster, "classifier-claim", namespace)["accelerator"] == "NVIDIA-H200"
+    found = cluster.status("classifier-claim", namespace)["target"]["accelerators"]
+    assert found == {"source": "claim", "products": ["NVIDIA-H200"]}
 
 
 def test_a_deployment_that_names_a_model_of_the_hub_gets_an_estimate(cluster: Cluster, namespace: str) -> None:
