@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS: Final = 75.0  # between two looks at the server's version: it sends a bookmark every minute or so
 COMPARE_SECONDS: Final = 600.0  # between two comparisons, each of which costs the server seconds for 10,000 objects
 RETRY_SECONDS: Final = 2.0
+LIST_SECONDS: Final = 5.0  # for which the first listing of an optional kind is awaited
 FORBIDDEN_SECONDS: Final = 30.0  # before a namespace is tried again that may not be read: its rights come by Helm
 _TURN_SECONDS: Final = 0.002  # for which events are handled in a row, before other tasks may run
 STALE_SECONDS: Final = 150.0  # two times CHECK_SECONDS
@@ -89,7 +90,7 @@ class Watches:
         """
         stale: set[Key] = set()
         for scope in self._readable() if scopes is None else scopes:
-            with self._noting(scope):
+            with self._tolerating(scope):
                 stale |= await self._compare(scope)
         if stale:
             log.warning("the watch is behind the server", extra={"objects": len(stale)})
@@ -100,15 +101,28 @@ class Watches:
             [scope for scope in self._readable() if later(self._asked.get(scope, "0"), self._versions[scope])]
         )
         for scope in self._readable():
-            with self._noting(scope):
+            with self._tolerating(scope):
                 self._asked[scope] = await self._cluster.version(scope.path, selector=scope.selector)
 
     async def join(self, scopes: Iterable[Scope]) -> None:
-        """Watch the objects of ``scopes`` as well, from now until ``leave``; those that exist count as changes."""
+        """Watch the objects of ``scopes`` as well, from now until ``leave``; those that exist count as changes.
+
+        Return when they are listed, or after some seconds: a kind whose conversion fails must not stop the process.
+        """
         for scope in scopes:
-            await self._relist(scope)
+            listed = asyncio.Event()
+            self._following[scope] = self._spawn(self._joined(scope, listed))
             self._scopes.append(scope)
-            self._following[scope] = self._spawn(self._follow(scope))
+            try:
+                await asyncio.wait_for(listed.wait(), LIST_SECONDS)
+            except TimeoutError:
+                self._forbidden[scope] = f"{scope} cannot be listed, so their forecasts are missing: the log says why"
+                self._index.note_unreadable(scope, unreadable=True)
+
+    async def _joined(self, scope: Scope, listed: asyncio.Event) -> None:
+        await self._relist(scope)
+        listed.set()
+        await self._follow(scope)
 
     async def leave(self, scopes: Iterable[Scope]) -> None:
         """End the watches of ``scopes``, which ``join`` began, and drop their objects from the index."""
@@ -128,7 +142,8 @@ class Watches:
         return list(self._forbidden.values())
 
     def _readable(self) -> list[Scope]:
-        return [scope for scope in self._scopes if scope not in self._forbidden]
+        unlisted = self._following.keys() - self._versions.keys()
+        return [scope for scope in self._scopes if scope not in self._forbidden and scope not in unlisted]
 
     # -- kopf's handlers
 
@@ -194,6 +209,17 @@ class Watches:
         except ApiError as error:
             if not self._note_forbidden(scope, error):
                 raise
+
+    @contextmanager
+    def _tolerating(self, scope: Scope) -> Iterator[None]:
+        """Pass over an error as ``_noting`` does, and any error about a scope that ``join`` added."""
+        try:
+            with self._noting(scope):
+                yield
+        except ApiError as error:
+            if scope not in self._following:
+                raise
+            log.info("cannot compare %s with the server now: %s", scope, error)
 
     def _note_forbidden(self, scope: Scope, error: ApiError) -> bool:
         """Note that ``scope`` may not be read, if ``error`` says so and the process can do without it; tells whether.

@@ -16,6 +16,7 @@ from joulecast_operator.api.annotations import NOT_WRITTEN, WRITTEN_LABEL
 from joulecast_operator.api.kinds import (
     ANNOTATED,
     CALIBRATIONS,
+    CLAIMS,
     CUSTOM,
     ESTIMATES,
     NAMESPACES,
@@ -66,7 +67,7 @@ class Index:
                 (PLANS, StoragePolicy(slim=plan, packed=True, links=slim.plan_links)),
                 *((kind, _of_workloads(kind)) for kind in ANNOTATED.values()),
                 *((kind, _of_custom(kind)) for kind in CUSTOM.values()),
-                *((kind, StoragePolicy(slim=slim.OFFERED[name], packed=True)) for name, kind in OFFERS.items()),
+                *((kind, _of_offers(kind)) for kind in OFFERS.values()),
                 (NODES, StoragePolicy(slim=slim.node)),
                 (NAMESPACES, StoragePolicy(slim=slim.namespace)),
             )
@@ -300,6 +301,12 @@ def _of_workloads(kind: Kind) -> StoragePolicy:
 def _of_custom(kind: Kind) -> StoragePolicy:
     """Return how workloads of a custom kind are kept: without links, because no annotation of theirs is written."""
     return StoragePolicy(slim=partial(slim.workload, kind), packed=True)
+
+
+def _of_offers(kind: Kind) -> StoragePolicy:
+    """Return how what says which accelerators a workload may get is kept: unpacked, but for the many claims, because
+    all ResourceSlices are read for a target."""
+    return StoragePolicy(slim=slim.OFFERED[kind.kind], packed=kind == CLAIMS)
 
 
 def _remove(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:

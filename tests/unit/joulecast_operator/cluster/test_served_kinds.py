@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
 from joulecast_operator.api.kinds import CUSTOM, LEADER_WORKER_SETS, LLM_INFERENCE_SERVICES, Kind
 from joulecast_operator.api.objects import Key
+from joulecast_operator.cluster import watches
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.cluster.served_kinds import ServedKinds
 from joulecast_operator.cluster.watches import Watches
 from joulecast_operator.index.index import Index
 from tests.unit.joulecast_operator.samples import custom
+from tests.waiting import PATIENCE_SECONDS
 
 LWS_KEY = Key(kind="LeaderWorkerSet", namespace="shop", name="chat")
 
@@ -23,6 +27,7 @@ class Cluster:
     def __init__(self, **served: list[str]) -> None:
         self.served = served
         self.busy = False
+        self.broken = ""
         self.listed: list[str] = []
 
     async def get(self, path: str) -> dict[str, Any]:
@@ -34,6 +39,8 @@ class Cluster:
         return {"resources": [{"name": k.plural} for k in self._kinds() if k.group == group and version in self._of(k)]}
 
     async def pages(self, path: str, **_: Any) -> AsyncIterator[dict[str, Any]]:
+        if path == self.broken:
+            raise ApiError(500, "InternalError", "conversion webhook failed")
         self.listed.append(path)
         kind = next(kind for kind in CUSTOM.values() if path.endswith(kind.plural))
         yield {"metadata": {"resourceVersion": "10"}, "items": [custom.ALL[kind.kind]]}
@@ -88,6 +95,31 @@ def test_a_kind_that_comes_is_watched_and_one_that_goes_is_dropped() -> None:
 
     asyncio.run(run())
     assert cluster.listed == [LEADER_WORKER_SETS.path()] * 2
+
+
+def test_a_kind_that_cannot_be_listed_stops_nothing_and_comes_when_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "LIST_SECONDS", 0.05)
+    monkeypatch.setattr(watches, "RETRY_SECONDS", 0.01)
+    cluster = Cluster(leaderworkersets=["v1"], nimservices=["v1alpha1"])
+    cluster.broken = LEADER_WORKER_SETS.path()
+    index, watching, kinds = parts(cluster, [])
+
+    async def run() -> None:
+        await kinds.look()
+        assert index.workload("NIMService", "shop", "chat") is not None, "the other kind is watched"
+        assert index.is_unreadable("LeaderWorkerSet", "shop")
+        assert [note.split(",")[0] for note in watching.notes()] == ["leaderworkersets cannot be listed"]
+        await watching.compare()
+        cluster.broken = ""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while index.workload(*_path(LWS_KEY)) is None or watching.notes():
+                await asyncio.sleep(0.01)
+        assert not index.is_unreadable("LeaderWorkerSet", "shop")
+        cluster.broken = LEADER_WORKER_SETS.path()
+        await watching.compare()
+        assert index.workload(*_path(LWS_KEY)) is not None, "what cannot be compared now is kept"
+
+    asyncio.run(run())
 
 
 def test_the_version_that_is_known_is_read_else_the_preferred_one() -> None:
