@@ -20,6 +20,8 @@ SAYS: Final = {
     "nodeSelector": "the node selector of the pods",
     "nodeAffinity": "the required node affinity of the pods",
     "resource": "the extended resource that the pods ask for, and the nodes that have it",
+    "claim": "the resource claims of the pods, and the ResourceSlices of the cluster",
+    "queue": "the flavours of the workload's Kueue queue",
     "nodes": "the nodes of the cluster",
 }
 """What a source of the accelerators of a target means."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from joulecast_operator.api.annotations import BATCH_SIZE, FOR_ACCELERATOR
+from joulecast_operator.estimates.accelerators import Source
 from joulecast_operator.kubectl.explanation import (
+    SAYS,
     Explanation,
     accelerator_facts,
     chosen_by,
@@ -110,3 +112,7 @@ def test_the_document_has_the_status_that_it_rests_on() -> None:
     assert found["conditions"][0]["type"] == "Ready"
     assert found["result"] == generation()
     assert explanation_document(of_estimate(held(row())))["phases"] == []
+
+
+def test_every_source_of_accelerators_has_a_meaning() -> None:
+    assert SAYS.keys() == set(get_args(Source))
