@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 import pytest
@@ -20,6 +21,13 @@ def test_a_command_and_its_options_are_told(name: str) -> None:
     options = {option for parameter in COMMANDS[name].params for option in parameter.opts if option.startswith("-")}
     assert "--output" in options
     assert [option for option in options if f"`{option}" not in PAGE and f"/`{option}`" not in PAGE] == []
+
+
+def test_each_word_that_an_error_ends_with_is_told() -> None:
+    package = ROOT / "operator" / "joulecast_operator" / "kubectl"
+    given = {word for path in package.glob("*.py") for word in re.findall(r'reason="(\w+)"', path.read_text())}
+    assert {"Unreachable", "NotFound"} <= given
+    assert [word for word in given if f"`{word}`" not in PAGE] == []
 
 
 def test_the_package_installs_the_program_and_an_extra_for_it() -> None:

@@ -39,11 +39,15 @@ REFUSED_WRITES = {"AnnotationsRefused", "DeletionRefused", "EstimateRefused"}  #
 
 @functools.cache
 def modules() -> tuple[tuple[bool, ast.Module], ...]:
-    """Of each module of operator and library, whether it is the operator's, and its code."""
+    """Of each module of operator and library, whether it is the operator's, and its code.
+
+    The words that ``kubectl joulecast`` ends with are in no object, but on its own page.
+    """
     return tuple(
         (package == OPERATOR, ast.parse(path.read_text()))
         for package in (OPERATOR, LIBRARY)
         for path in sorted(package.rglob("*.py"))
+        if OPERATOR / "kubectl" not in path.parents
     )
 
 

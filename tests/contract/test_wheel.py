@@ -46,7 +46,9 @@ def test_it_says_what_it_is(wheel: zipfile.Path) -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
     assert set(metadata.get_all("Provides-Extra")) == {
-        "torch", "onnxruntime", "calibrate", "fit", "operator", "s3", "report", "bench",
+        "torch", "onnxruntime", "calibrate", "fit", "operator", "kubectl", "s3", "report", "bench",
     }  # fmt: skip
-    assert "joulecast = joulecast.cli:main" in (information / "entry_points.txt").read_text()
+    programs = (information / "entry_points.txt").read_text()
+    assert "joulecast = joulecast.cli:main" in programs
+    assert "kubectl-joulecast = joulecast_operator.kubectl:main" in programs
     assert "Apache License" in (information / "licenses" / "LICENSE").read_text()
