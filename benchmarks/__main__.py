@@ -26,6 +26,7 @@ SECTIONS = (
     "cluster",
     "hub",
     "scale",
+    "decisions",
 )
 
 

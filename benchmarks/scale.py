@@ -192,43 +192,47 @@ async def figures(stage: Stage) -> list[Figure]:
             *await _scrape(stage, session),
             *await _admission(stage, per_namespace),
             *_memory(stage),
-            Figure(what="answers 429 in all", measured=_throttled(stage), unit="", wanted=0),
+            Figure(what="answers 429 in all", measured=throttled(stage), unit="", wanted=0),
             *crowded,
         ]
 
 
 async def _fill(stage: Stage, client: Client, etcd: Etcd, per_namespace: int) -> None:
-    """Estimates of the first namespace by joulecast, of the others by copies; then Deployments, with nobody there."""
-    await client.every(client.namespace(_team(number)) for number in range(NAMESPACES))
+    await fill_estimates(stage, client, etcd, per_namespace)
+    await client.deployment(team(0), "web-00000", stage.image(0))
+    stored = await etcd.stored(f"{DEPLOYMENTS_KEY}{team(0)}/web-00000")
+    await etcd.copy(_deployment_copy(stage, stored, number) for number in range(1, DEPLOYMENTS))
+
+
+async def fill_estimates(stage: Stage, client: Client, etcd: Etcd, per_namespace: int) -> None:
+    """Estimates of the first namespace by joulecast, of the others by copies; both processes are stopped then."""
+    await client.every(client.namespace(team(number)) for number in range(NAMESPACES))
     names = {f"small-{number:02}": stage.image(number) for number in range(per_namespace)}
-    await client.every(client.estimate(_team(0), name, image) for name, image in names.items())
+    await client.every(client.estimate(team(0), name, image) for name, image in names.items())
 
     async def all_ready() -> bool:
-        return await client.ready(_team(0)) == len(names)
+        return await client.ready(team(0)) == len(names)
 
     await until(all_ready, "the first namespace is Ready")
     for process in stage.processes:
         process.stop()
     for name in names:
-        stored = await etcd.stored(f"{ESTIMATES_KEY}{_team(0)}/{name}")
+        stored = await etcd.stored(f"{ESTIMATES_KEY}{team(0)}/{name}")
         await etcd.copy(
-            (f"{ESTIMATES_KEY}{team}/{name}", stored.replace(_team(0).encode(), team.encode()))
-            for team in map(_team, range(1, NAMESPACES))
+            (f"{ESTIMATES_KEY}{own}/{name}", stored.replace(team(0).encode(), own.encode()))
+            for own in map(team, range(1, NAMESPACES))
         )
-    await client.deployment(_team(0), "web-00000", stage.image(0))
-    stored = await etcd.stored(f"{DEPLOYMENTS_KEY}{_team(0)}/web-00000")
-    await etcd.copy(_deployment_copy(stage, stored, number) for number in range(1, DEPLOYMENTS))
 
 
 def _deployment_copy(stage: Stage, stored: bytes, number: int) -> tuple[str, bytes]:
-    team, name, image = _team(number % NAMESPACES), f"web-{number:05}", stage.image(number // NAMESPACES)
-    replaced = {"web-00000": name, _team(0): team, stage.image(0): image}
+    own, name, image = team(number % NAMESPACES), f"web-{number:05}", stage.image(number // NAMESPACES)
+    replaced = {"web-00000": name, team(0): own, stage.image(0): image}
     for old, new in replaced.items():
         stored = stored.replace(old.encode(), new.encode())
-    return f"{DEPLOYMENTS_KEY}{team}/{name}", stored
+    return f"{DEPLOYMENTS_KEY}{own}/{name}", stored
 
 
-def _team(number: int) -> str:
+def team(number: int) -> str:
     return f"team-{number:02}"
 
 
@@ -253,9 +257,9 @@ async def _restarted(stage: Stage, client: Client) -> list[Figure]:
 
 async def _idle(stage: Stage) -> list[Figure]:
     await asyncio.sleep(30)  # what the start left to do is done
-    before = [_cpu_seconds(process) for process in stage.processes]
+    before = [cpu_seconds(process) for process in stage.processes]
     await asyncio.sleep(IDLE_SECONDS)
-    used = [_cpu_seconds(process) - start for process, start in zip(stage.processes, before, strict=True)]
+    used = [cpu_seconds(process) - start for process, start in zip(stage.processes, before, strict=True)]
     return [
         Figure(what=f"{name}, nothing to do", measured=100 * seconds / IDLE_SECONDS, unit="% of a core", wanted=2)
         for name, seconds in zip(("controller", "webhook"), used, strict=True)
@@ -283,25 +287,34 @@ async def _scrape(stage: Stage, session: aiohttp.ClientSession) -> list[Figure]:
 
 
 async def _admission(stage: Stage, per_namespace: int) -> list[Figure]:
-    """Reviews at a fixed rate, whether or not earlier ones were answered."""
-    tls = http.client_context(stage.installation.authority.bundle)
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-    gc.disable()  # a collection of this process would count as the webhook's time
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
-        started = time.perf_counter()
-        answers = []
-        for number in range(REQUESTS_PER_SECOND * LOAD_SECONDS):
-            await asyncio.sleep(started + number / REQUESTS_PER_SECOND - time.perf_counter())
-            answers.append(asyncio.create_task(_reviewed(stage, session, tls, number, per_namespace)))
-        found = sorted(await asyncio.gather(*answers))
-    gc.enable()
-    p99 = found[int(len(found) * 0.99) - 1]
+    found = await reviews(stage, per_namespace, REQUESTS_PER_SECOND, LOAD_SECONDS)
     rate = f"admission at {REQUESTS_PER_SECOND}/s for {LOAD_SECONDS} s"
     return [
         Figure(what=f"{rate}: median", measured=statistics.median(found), unit="ms"),
-        Figure(what=f"{rate}: p99", measured=p99, unit="ms", wanted=10),
+        Figure(what=f"{rate}: p99", measured=p99(found), unit="ms", wanted=10),
         Figure(what=f"{rate}: slowest", measured=found[-1], unit="ms", wanted=100),
     ]
+
+
+def p99(milliseconds: Sequence[float]) -> float:
+    """What 99 of 100 sorted latencies do not exceed."""
+    return milliseconds[int(len(milliseconds) * 0.99) - 1]
+
+
+async def reviews(stage: Stage, per_namespace: int, rate: int, seconds: int) -> list[float]:
+    """Send ``rate`` reviews a second, whether or not earlier ones were answered; milliseconds of each, sorted."""
+    tls = http.client_context(stage.installation.authority.bundle)
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
+    gc.disable()  # a collection of this process would count as the webhook's time
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=120)) as session:
+        started = time.perf_counter()
+        answers = []
+        for number in range(rate * seconds):
+            await asyncio.sleep(started + number / rate - time.perf_counter())
+            answers.append(asyncio.create_task(_reviewed(stage, session, tls, number, per_namespace)))
+        found = sorted(await asyncio.gather(*answers))
+    gc.enable()
+    return found
 
 
 async def _reviewed(
@@ -311,7 +324,7 @@ async def _reviewed(
     number: int,
     per_namespace: int,
 ) -> float:
-    body = review(number, stage.image(number // NAMESPACES % per_namespace), _team(number % NAMESPACES))
+    body = review(number, stage.image(number // NAMESPACES % per_namespace), team(number % NAMESPACES))
     sent = time.perf_counter()
     async with session.post(stage.installation.webhook_address, json=body, ssl=tls) as answer:
         text = await answer.text()
@@ -360,13 +373,13 @@ async def _crowd(stage: Stage, client: Client, etcd: Etcd) -> list[Figure]:
 async def _touched(stage: Stage, etcd: Etcd) -> tuple[float, float]:
     """Seconds and processor seconds until the controller has seen to a change of every estimate of the crowd."""
     controller = stage.installation.controller
-    started, before = time.perf_counter(), _cpu_seconds(controller)
+    started, before = time.perf_counter(), cpu_seconds(controller)
     keys = [f"{ESTIMATES_KEY}crowd/small-{n:04}" for n in range(CROWD)]
     await etcd.copy([(key, await etcd.stored(key)) for key in keys])
     while True:
-        used = _cpu_seconds(controller)
+        used = cpu_seconds(controller)
         await asyncio.sleep(QUIET_SECONDS)
-        if _cpu_seconds(controller) - used < QUIET_SHARE * QUIET_SECONDS:
+        if cpu_seconds(controller) - used < QUIET_SHARE * QUIET_SECONDS:
             return time.perf_counter() - started - QUIET_SECONDS, used - before
         if time.perf_counter() - started > WAIT_SECONDS:
             raise RuntimeError(f"the controller was not quiet within {WAIT_SECONDS:.0f} s")
@@ -380,11 +393,11 @@ def _memory(stage: Stage) -> list[Figure]:
     ]
 
 
-def _throttled(stage: Stage) -> int:
+def throttled(stage: Stage) -> int:
     return sum(event.get("responseStatus", {}).get("code") == 429 for event in stage.plane.audit_events())
 
 
-def _cpu_seconds(process: Process) -> float:
+def cpu_seconds(process: Process) -> float:
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -416,7 +429,7 @@ def _deployment(name: str, image: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _stage() -> Iterator[Stage]:
+def staged() -> Iterator[Stage]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with (
@@ -430,7 +443,7 @@ def _stage() -> Iterator[Stage]:
 
 def section() -> str:
     """The Markdown table of measured and wanted figures."""
-    with _stage() as stage:
+    with staged() as stage:
         found = asyncio.run(figures(stage))
     return table(found)
 
@@ -444,9 +457,9 @@ def table(found: Sequence[Figure]) -> str:
 
 def _row(figure: Figure) -> str:
     wanted = "–" if figure.wanted is None else f"≤ {figure.wanted:g} {figure.unit}".strip()
-    cells = [figure.what, _shown(figure.measured, figure.unit), wanted]
+    cells = [figure.what, shown(figure.measured, figure.unit), wanted]
     return f"| {' | '.join(cells)} |"
 
 
-def _shown(value: float, unit: str) -> str:
+def shown(value: float, unit: str) -> str:
     return f"{value:.3g} {unit}".strip() if value < 100 else f"{value:,.0f} {unit}".strip()
