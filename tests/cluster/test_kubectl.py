@@ -18,11 +18,12 @@ import yaml
 
 from joulecast_operator import kubectl
 from joulecast_operator.api import annotations as notes
-from joulecast_operator.api.kinds import CRON_JOBS, DEPLOYMENTS, ESTIMATES, Kind
+from joulecast_operator.api.kinds import CRON_JOBS, DEPLOYMENTS, ESTIMATES, LEADER_WORKER_SETS, Kind
 from joulecast_operator.kubectl.patches import patch_for
 from joulecast_operator.kubectl.server import Place, Server
 from tests import checkpoints, small_models
 from tests.cluster.controlled import Cluster, estimate
+from tests.cluster.custom_kinds import DEFINITIONS
 from tests.cluster.patience import be_patient
 from tests.cluster.release import text, workload
 from tests.contract.test_documentation import assert_shown, commands
@@ -88,6 +89,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         patch.setenv("COLUMNS", "200")
         with ControlPlane.start(folder / "plane") as plane, Registry.start(folder / "registry") as registry:
             bare = plane.kubectl("joulecast", "top", check=False)
+            plane.apply(DEFINITIONS["LeaderWorkerSet"])
             flags = ["--retry-seconds=0.5", "--sweep-seconds=5"]
             with Installation.start(
                 plane, folder / "joulecast", insecure_registries=[registry.host], options=flags
@@ -205,6 +207,28 @@ def test_top_ranks_the_workloads_of_a_namespace_by_watts(shop: Shop) -> None:
     shown = shop.ask("top").stdout
     assert "cronjob/nightly" in shown
     assert 'no estimate "absent" in namespace "shop"' in shown
+
+
+def test_an_object_of_a_custom_kind_is_ranked_and_explained_by_the_estimate_that_targets_it(shop: Shop) -> None:
+    cluster, admin = shop.cluster, shop.cluster.plane.kubeconfig
+    cluster.plane.create_namespace("custom")
+    pod = workload("Deployment", "group", "custom", image=cluster.image("model"))["spec"]["template"]
+    group = {"apiVersion": LEADER_WORKER_SETS.api_version, "kind": "LeaderWorkerSet"}
+    metadata = {"name": "group", "namespace": "custom"}
+    spec = {"replicas": 2, "leaderWorkerTemplate": {"size": 3, "workerTemplate": pod}}
+    target = estimate("group", "custom", targetRef={"kind": "LeaderWorkerSet", "name": "group"})
+    cluster.plane.apply(group | {"metadata": metadata, "spec": spec}, target)
+    cluster.until_ready("group", "custom")
+    (ranked,) = shop.document("top", "-n", "custom", user=admin)["workloads"]
+    assert (ranked["kind"], ranked["state"], ranked["pods"]) == ("LeaderWorkerSet", "Ready", 6)
+    found = shop.document("explain", "lws/group", "-n", "custom", user=admin)
+    assert found["result"] == cluster.status("group", "custom")["results"][0]
+    fewer = group | {"metadata": metadata, "spec": spec | {"replicas": 1}}
+    (change,) = shop.diff(fewer, user=admin)["changes"]
+    assert (change["outcome"], change["before"]["pods"], change["after"]["pods"]) == ("changed", 6, 3)
+    told = shop.ask("top").stderr
+    assert told == "", "a kind that the cluster serves and that the user may not read is told in the table"
+    assert "LeaderWorkerSets are left out" in shop.ask("top").stdout
 
 
 def test_all_namespaces_need_the_rights_to_all(shop: Shop) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from joulecast.errors import JoulecastError
@@ -50,11 +50,10 @@ class DryRun:
 
     def comparison(self, manifests: Sequence[Manifest]) -> Comparison:
         """Return what applying ``manifests`` would change. Raises JoulecastError."""
-        kinds = {(kind.api_version, kind.kind): kind for kind in known_kinds()}
-        known = [each for each in manifests if (each.api_version, each.kind) in kinds]
-        tried = [self._tried(kinds[each.api_version, each.kind], each) for each in known]
-        others = [each.kind for each in manifests if (each.api_version, each.kind) not in kinds]
-        return compared(self._changes(tried), others)
+        kinds = [_kind(each) for each in manifests]
+        known = [(kind, each) for kind, each in zip(kinds, manifests, strict=True) if kind is not None]
+        others = [each.kind for kind, each in zip(kinds, manifests, strict=True) if kind is None]
+        return compared(self._changes([self._tried(kind, each) for kind, each in known]), others)
 
     def _tried(self, kind: Kind, manifest: Manifest) -> Tried:
         namespace = self._namespace(manifest)
@@ -86,11 +85,20 @@ class DryRun:
         """Return the changes; what an estimate in the manifests says then counts for the workloads in them."""
         held = [each for name in dict.fromkeys(one.namespace for one in tried) for each in self._estimates(name)]
         now = Estimates(held)
-        then = Estimates([*held, *(each.result for each in tried if each.kind is ESTIMATES and each.result)])
+        then = Estimates([*held, *(each.result for each in tried if each.kind == ESTIMATES and each.result)])
         return [_change(each, now, then) for each in tried]
 
     def _estimates(self, namespace: str) -> list[dict[str, Any]]:
         return self._server.all(ESTIMATES, namespace)
+
+
+def _kind(manifest: Manifest) -> Kind | None:
+    """Return the kind of a manifest that has a forecast, in the version that the manifest is of; None for another."""
+    group, _, version = manifest.api_version.rpartition("/")
+    for kind in known_kinds():
+        if (kind.group, kind.kind) == (group, manifest.kind):
+            return kind if kind.version == version else replace(kind, version=version)
+    return None
 
 
 def _change(tried: Tried, now: Estimates, then: Estimates) -> Change:
@@ -105,7 +113,7 @@ def _change(tried: Tried, now: Estimates, then: Estimates) -> Change:
 
 
 def _standing(tried: Tried, resource: Resource, estimates: Estimates) -> Standing:
-    if tried.kind is not ESTIMATES:
+    if tried.kind != ESTIMATES:
         return standing_of(resource, estimates, tried.namespace)
     ready = condition(mapping(resource.get("status")), READY) or {}
     state = state_of(resource)

@@ -8,12 +8,12 @@ from typing import Final
 
 from joulecast.errors import JoulecastError
 from joulecast.printable import bounded
-from joulecast_operator.api.kinds import ESTIMATES, Kind
-from joulecast_operator.workloads.pods import KINDS
+from joulecast_operator.api.kinds import ESTIMATES, TARGETS, Kind
 
 _SHORT: Final = {
     "estimate": ESTIMATES.kind, "estimates": ESTIMATES.kind, "iee": ESTIMATES.kind, "deploy": "Deployment",
-    "sts": "StatefulSet", "ds": "DaemonSet", "cj": "CronJob",
+    "sts": "StatefulSet", "ds": "DaemonSet", "cj": "CronJob", "isvc": "InferenceService",
+    "llmisvc": "LLMInferenceService", "lws": "LeaderWorkerSet",
 }  # fmt: skip
 """Names that kubectl takes for a kind beside its singular and its plural."""
 _LONGEST: Final = 128  # characters of a wrong name that a message repeats
@@ -29,7 +29,7 @@ class Named:
 
 def known_kinds() -> tuple[Kind, ...]:
     """Return the kinds that have a forecast: estimates and workloads."""
-    return ESTIMATES, *(row.kind for row in KINDS.values())
+    return ESTIMATES, *TARGETS.values()
 
 
 def named(words: Sequence[str]) -> Named:

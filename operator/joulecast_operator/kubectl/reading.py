@@ -9,14 +9,13 @@ from typing import Any
 from joulecast.errors import JoulecastError
 from joulecast_operator.api.annotations import state_of
 from joulecast_operator.api.conditions import READY, condition
-from joulecast_operator.api.kinds import ESTIMATES, Kind
+from joulecast_operator.api.kinds import ESTIMATES, TARGETS, Kind
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.kubectl.explanation import Explanation, explained, standing_of_estimate
 from joulecast_operator.kubectl.names import Named
 from joulecast_operator.kubectl.ranking import Ranking, ranked
 from joulecast_operator.kubectl.server import RequestError, Server
 from joulecast_operator.kubectl.standing import Estimates, is_counted, standing_of
-from joulecast_operator.workloads.pods import KINDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +29,7 @@ class Read:
 def ranking_at(server: Server, namespace: str | None) -> Ranking:
     """Return the workloads of a namespace, or of all, by forecast power. Raises JoulecastError."""
     estimates = Estimates(server.all(ESTIMATES, namespace))
-    found = read_workloads(server, namespace, (row.kind for row in KINDS.values()))
+    found = read_workloads(server, namespace, TARGETS.values())
     counted = (each for each in found.workloads if is_counted(each))
     return ranked((standing_of(each, estimates, _namespace(each)) for each in counted), found.unread)
 

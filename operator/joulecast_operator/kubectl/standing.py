@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from joulecast_operator.api.annotations import READY
+from joulecast_operator.api.kinds import CUSTOM, TARGETS
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.api.workload import quantity
 from joulecast_operator.index import slim
@@ -14,7 +15,7 @@ from joulecast_operator.index.stores import Link
 from joulecast_operator.workloads import discovery
 from joulecast_operator.workloads.choice import estimate_for
 from joulecast_operator.workloads.dimensions import PHASES
-from joulecast_operator.workloads.pods import KINDS, kind_of
+from joulecast_operator.workloads.pods import kind_of
 from joulecast_operator.workloads.verdict import verdict_on
 
 NONE: Final = "None"
@@ -24,6 +25,8 @@ _SKIPPED: Final = "it asks for no forecast by the annotation joulecast.dev/skip"
 _WITHOUT: Final = (
     "no estimate is about it: apply an InferenceEnergyEstimate with targetRef, or annotate it with joulecast.dev/model"
 )
+
+_UNTARGETED: Final = "no estimate is about it: apply an InferenceEnergyEstimate whose targetRef names it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,16 +143,18 @@ class Standing:
 
 def standing_of(workload: Resource, estimates: Estimates, namespace: str) -> Standing:
     """Return how ``workload`` stands by the estimates of its ``namespace``, as the controller sees it."""
-    kind = KINDS[kind_of(workload)].kind
+    kind = TARGETS[kind_of(workload)]
     seen = slim.workload(kind, workload)
     name = str(mapping(workload.get("metadata")).get("name"))
     found: dict[str, Any] = {"kind": kind.kind, "namespace": namespace, "name": name, "pods": seen.get(slim.PODS)}
     if discovery.skipped(seen):
         return Standing(**found, state=NONE, sentence=_SKIPPED)
-    estimate = estimate_for(seen, estimates, namespace=namespace)
-    verdict = verdict_on(seen, estimate, namespace)
+    is_custom = kind.kind in CUSTOM  # nothing is written to those, so that they have the estimates that target them
+    held = Estimates(estimates.by_target(namespace, kind.kind, name)) if is_custom else estimates
+    estimate = estimate_for(seen, held, namespace=namespace)
+    verdict = None if is_custom and estimate is None else verdict_on(seen, estimate, namespace)
     if verdict is None:
-        return Standing(**found, state=NONE, sentence=_WITHOUT)
+        return Standing(**found, state=NONE, sentence=_UNTARGETED if is_custom else _WITHOUT)
     row = verdict.row if verdict.state == READY else None
     return Standing(**found, state=verdict.state, sentence=verdict.sentence, estimate=estimate, row=row)
 

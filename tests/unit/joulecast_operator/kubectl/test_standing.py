@@ -8,7 +8,8 @@ import pytest
 
 from joulecast_operator.api.annotations import BATCH_SIZE, ESTIMATE, SKIP
 from joulecast_operator.kubectl.standing import Estimates, Standing, document_of, figure_of, is_counted, standing_of
-from tests.unit.joulecast_operator.samples.workloads import H200, deployment, estimate, generation, row, workload
+from tests.unit.joulecast_operator.samples.custom import custom
+from tests.unit.joulecast_operator.samples.workloads import H200, IMAGE, deployment, estimate, generation, row, workload
 
 
 def standing(found: dict[str, Any], *estimates: dict[str, Any]) -> Standing:
@@ -76,6 +77,16 @@ def test_joules_times_the_rate_are_watts_and_pods_at_work_draw_their_power() -> 
     asleep = chat(generation(joules=3.0), requestsPerSecond=20, replicas=0)
     assert (asleep.watts, asleep.busy_watts) == (0.0, 0.0)
     assert chat(generation(joules=3.0), concurrency=32).watts is None
+
+
+def test_an_object_of_a_custom_kind_stands_by_an_estimate_that_targets_it_alone() -> None:
+    group = {"size": 2, "workerTemplate": {"spec": {"containers": [{"name": "main", "image": IMAGE}]}}}
+    found = custom("LeaderWorkerSet", {"replicas": 3, "leaderWorkerTemplate": group}, namespace="shop")
+    of_image = standing(found, estimate())
+    assert (of_image.state, of_image.pods) == ("None", 6)
+    assert of_image.sentence == "no estimate is about it: apply an InferenceEnergyEstimate whose targetRef names it"
+    target = estimate(spec={"targetRef": {"kind": "LeaderWorkerSet", "name": found["metadata"]["name"]}})
+    assert (standing(found, target).state, standing(found, target).accelerator) == ("Ready", H200)
 
 
 def test_what_a_controller_owns_is_counted_as_its_owner() -> None:

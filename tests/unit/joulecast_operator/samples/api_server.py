@@ -14,8 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from joulecast_operator.api.kinds import ESTIMATES, Kind
-from joulecast_operator.workloads.pods import KINDS
+from joulecast_operator.api.kinds import ANNOTATED, ESTIMATES, Kind
 
 
 class ApiServer:
@@ -35,8 +34,8 @@ class ApiServer:
             self.answers[kind.path(namespace, each["metadata"]["name"])] = (200, each)
 
     def hold_nothing(self, namespace: str = "shop") -> None:
-        """Serve all kinds that have forecasts, without objects."""
-        for kind in (ESTIMATES, *(row.kind for row in KINDS.values())):
+        """Serve estimates and the built-in kinds of workloads, without objects."""
+        for kind in (ESTIMATES, *ANNOTATED.values()):
             self.hold(kind, namespace=namespace)
 
     def refuse(self, path: str, status: int, reason: str, message: str, **details: Any) -> None:
