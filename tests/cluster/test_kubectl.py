@@ -194,7 +194,10 @@ def test_top_ranks_the_workloads_of_a_namespace_by_watts(shop: Shop) -> None:
     found = shop.document("top")
     chat, *others = found["workloads"]
     row = shop.cluster.status("chat", "shop")["results"][0]
-    assert (chat["kind"], chat["watts"]) == ("StatefulSet", pytest.approx(2 * row["joulesPerRequest"]))
+    busy = 2 * row["joulesPerRequest"]
+    paused = (1 - busy / row["averagePowerWatts"]) * row["idlePowerWatts"]
+    assert (chat["kind"], chat["load"]) == ("StatefulSet", "2 requests/s")
+    assert chat["watts"] == pytest.approx(busy + paused, rel=1e-5)
     assert [(each["name"], each["state"]) for each in others] == [
         ("web", "Ready"), ("nightly", "Ready"), ("odd", "Pending"),
     ]  # fmt: skip
@@ -202,7 +205,7 @@ def test_top_ranks_the_workloads_of_a_namespace_by_watts(shop: Shop) -> None:
     assert "watts" not in others[0]
     power = shop.cluster.status("web", "shop")["results"][0]["averagePowerWatts"]
     assert others[0]["busyWatts"] == pytest.approx(3 * power)
-    assert (found["total"]["workloads"], found["total"]["workloadsWithRate"]) == (3, 1)
+    assert (found["total"]["workloads"], found["total"]["workloadsWithLoad"]) == (3, 1)
     assert found["byAccelerator"].keys() == {H100, H200, L40S}
     shown = shop.ask("top").stdout
     assert "cronjob/nightly" in shown

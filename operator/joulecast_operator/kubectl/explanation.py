@@ -135,6 +135,13 @@ def accelerator_facts(estimate: Resource) -> dict[str, str]:
     }
 
 
+def cost_text(estimate: Resource) -> str:
+    """Return what the first result costs and emits at a site; "" where no site prices it."""
+    summary = mapping(mapping(estimate.get("status")).get("summary"))
+    told = ", ".join(str(summary[name]) for name in ("cost", "carbon") if summary.get(name))
+    return f"{told} at {summary['site']}" if told and summary.get("site") else ""
+
+
 def explanation_document(explanation: Explanation) -> dict[str, Any]:
     """Return an explanation as a document."""
     status = mapping(mapping(explanation.estimate).get("status"))
@@ -151,7 +158,7 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
         "otherResults": list(explanation.others),
         "conditions": explanation.conditions,
     }
-    of_status = ("image", "modelDigest", "modelPath", "understood", "target", "totals", "unsupportedOperators")
+    of_status = ("image", "modelDigest", "modelPath", "understood", "target", "totals", "unsupportedOperators", "cost")
     return found | {name: status[name] for name in of_status if name in status}
 
 

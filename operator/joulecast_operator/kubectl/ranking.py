@@ -13,14 +13,14 @@ from joulecast_operator.kubectl.standing import Standing, document_of
 class Sum:
     """What some workloads draw together.
 
-    - ``workloads``: how many have a forecast, ``with_rate`` of them with a rate of requests.
+    - ``workloads``: how many have a forecast, ``with_load`` of them with a known load.
     - ``pods``: those that they ask for, where that is known.
-    - ``watts``: at the rates, of those with one.
+    - ``watts``: at their load, of those with one.
     - ``busy_watts``: of all, while every pod runs without a pause; without those whose pods are not known.
     """
 
     workloads: int
-    with_rate: int
+    with_load: int
     pods: int
     watts: float
     busy_watts: float
@@ -30,7 +30,7 @@ class Sum:
 class Ranking:
     """Workloads by forecast power.
 
-    - ``standings``: those with watts at their rate first, then by the power of all pods, then those without a forecast.
+    - ``standings``: those with watts at their load first, then by the power of all pods, then those without a forecast.
     - ``unread``: why workloads of a kind could not be read, by kind.
     """
 
@@ -64,12 +64,12 @@ def ranked(standings: Iterable[Standing], unread: Mapping[str, str]) -> Ranking:
 
 def sum_of(standings: Sequence[Standing]) -> Sum:
     """Add up workloads that have a forecast."""
-    rates = [each.watts for each in standings if each.watts is not None]
+    known = [each.watts for each in standings if each.watts is not None]
     return Sum(
         workloads=len(standings),
-        with_rate=len(rates),
+        with_load=len(known),
         pods=sum(each.pods or 0 for each in standings),
-        watts=sum(rates),
+        watts=sum(known),
         busy_watts=sum(each.busy_watts or 0.0 for each in standings),
     )
 
@@ -87,7 +87,7 @@ def ranking_document(ranking: Ranking) -> dict[str, Any]:
 def _document(found: Sum) -> dict[str, Any]:
     return {
         "workloads": found.workloads,
-        "workloadsWithRate": found.with_rate,
+        "workloadsWithLoad": found.with_load,
         "pods": found.pods,
         "watts": found.watts,
         "busyWatts": found.busy_watts,

@@ -10,6 +10,7 @@ from joulecast_operator.api.annotations import READY
 from joulecast_operator.api.kinds import CUSTOM, TARGETS
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.api.workload import quantity
+from joulecast_operator.estimates.fleet import asked_of, busy_share, power_watts
 from joulecast_operator.index import slim
 from joulecast_operator.index.stores import Link
 from joulecast_operator.workloads import discovery
@@ -115,23 +116,22 @@ class Standing:
         return None if self.row is None else str(self.row.get("accelerator"))
 
     @property
-    def requests_per_second(self) -> float | None:
-        """Return the requests per second of each pod that the estimate is for; None where it gives none."""
-        if self.row is None or not self.row.get("joulesPerRequest"):
+    def asked(self) -> Resource:
+        """Return how the estimate says that the model is run: its ``spec.workload``."""
+        return asked_of(self.estimate or {})
+
+    @property
+    def load(self) -> str | None:
+        """Return how busy each pod is, such as ``2 requests/s`` or ``40 %``; None where the estimate does not say."""
+        if self.row is None or busy_share(self.asked, self.row) is None:
             return None
-        stated = mapping(mapping(mapping(self.estimate).get("spec")).get("workload")).get("requestsPerSecond")
-        return None if stated is None else quantity(stated)
+        percent = self.asked.get("utilizationPercent")
+        return f"{percent} %" if percent is not None else f"{quantity(self.asked['requestsPerSecond']):g} requests/s"
 
     @property
     def watts(self) -> float | None:
-        """Return the joules of a request times the requests per second of all pods; None without a rate.
-
-        It is at most the power of busy pods: a pod that gets more requests than it completes is busy all the time.
-        """
-        rate, busy = self.requests_per_second, self.busy_watts
-        if self.row is None or rate is None or busy is None or self.pods is None:
-            return None
-        return min(float(self.row["joulesPerRequest"]) * rate * self.pods, busy)
+        """Return the power of all pods at their load, pauses included; None where that is not known."""
+        return None if self.row is None else power_watts(self.asked, self.row, self.pods)
 
     @property
     def busy_watts(self) -> float | None:
@@ -180,7 +180,7 @@ def document_of(standing: Standing) -> dict[str, Any]:
         "origin": row.get("origin"),
         "pods": standing.pods,
         "energy": energy,
-        "requestsPerSecond": standing.requests_per_second,
+        "load": standing.load,
         "watts": standing.watts,
         "busyWatts": standing.busy_watts,
     }

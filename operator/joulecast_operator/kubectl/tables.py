@@ -11,7 +11,14 @@ from joulecast.cli.tables.quantities import bar, digits, percent, quantity
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.estimates.summary import summary_of
 from joulecast_operator.kubectl.comparison import Change, Comparison
-from joulecast_operator.kubectl.explanation import ORIGINS, Explanation, accelerator_facts, chosen_by, model_facts
+from joulecast_operator.kubectl.explanation import (
+    ORIGINS,
+    Explanation,
+    accelerator_facts,
+    chosen_by,
+    cost_text,
+    model_facts,
+)
 from joulecast_operator.kubectl.ranking import Ranking, Sum
 from joulecast_operator.kubectl.standing import Figure, Standing
 from joulecast_operator.workloads.dimensions import caps
@@ -62,8 +69,8 @@ def _ranked(standings: Sequence[Standing], *, with_namespaces: bool) -> Table:
     table = plain_table(
         "Workloads by forecast power",
         *([("namespace", False)] if with_namespaces else []),
-        ("workload", False), ("pods", True), ("accelerator", False), ("energy", True), ("requests\nper s", True),
-        ("W at\nthat rate", True), ("W while\nbusy", True), ("origin", False),
+        ("workload", False), ("pods", True), ("accelerator", False), ("energy", True), ("load of\neach pod", True),
+        ("W at\nthat load", True), ("W while\nbusy", True), ("origin", False),
     )  # fmt: skip
     for each in standings:
         cells = [
@@ -71,7 +78,7 @@ def _ranked(standings: Sequence[Standing], *, with_namespaces: bool) -> Table:
             count(each.pods),
             _accelerator(each),
             energy(each.figure),
-            count(each.requests_per_second),
+            each.load or UNKNOWN,
             power(each.watts),
             power(each.busy_watts),
             str((each.row or {}).get("origin")),
@@ -87,20 +94,20 @@ def _accelerator(standing: Standing) -> str:
 
 def _sum(total: Sum) -> str:
     busy = f"{power(total.busy_watts)} while all of {total.pods} pods are busy"
-    if not total.with_rate:
-        return f"in all: {busy}; no estimate gives a rate of requests"
-    rated = f"{power(total.watts)} at their rates of requests ({total.with_rate} of {total.workloads} workloads)"
-    return f"in all: {rated}, {busy}"
+    if not total.with_load:
+        return f"in all: {busy}; no estimate says how busy they are"
+    loaded = f"{power(total.watts)} at their load ({total.with_load} of {total.workloads} workloads)"
+    return f"in all: {loaded}, {busy}"
 
 
 def _by_accelerator(sums: Mapping[str, Sum]) -> Table:
     table = plain_table(
-        "By accelerator", ("accelerator", False), ("workloads", True), ("pods", True), ("W at\ntheir rates", True),
+        "By accelerator", ("accelerator", False), ("workloads", True), ("pods", True), ("W at\ntheir load", True),
         ("W while\nbusy", True),
     )  # fmt: skip
     for name, each in sums.items():
-        rated = power(each.watts) if each.with_rate else UNKNOWN
-        table.add_row(name, str(each.workloads), str(each.pods), rated, power(each.busy_watts))
+        loaded = power(each.watts) if each.with_load else UNKNOWN
+        table.add_row(name, str(each.workloads), str(each.pods), loaded, power(each.busy_watts))
     return table
 
 
@@ -143,13 +150,12 @@ def _facts(explanation: Explanation, workload: Resource | None) -> dict[str, str
         found["rests on"] = f"{row.get('origin')}: {ORIGINS.get(str(row.get('origin')), '')}"
         found["pods"] = "" if standing.pods is None else str(standing.pods)
         found["power"] = _power(standing)
+        found["costs"] = cost_text(estimate or {}) if explanation.is_first else ""
     return found
 
 
 def _power(standing: Standing) -> str:
-    parts = (
-        [] if standing.watts is None else [f"{power(standing.watts)} at {standing.requests_per_second:g} requests/s"]
-    )
+    parts = [] if standing.watts is None else [f"{power(standing.watts)} at {standing.load}"]
     busy = [] if standing.busy_watts is None else [f"{power(standing.busy_watts)} while all pods are busy"]
     return ", ".join(parts + busy)
 

@@ -29,21 +29,21 @@ RANKING = ranked(
         standing("waits", None),
         standing("small", row(A100)),
         standing("large", row(H200), pods=5),
-        standing("rated", generation(H200, joules=3.0), rate=10),
-        standing("busier", generation(H200, joules=3.0), rate=20),
+        standing("rated", generation(H200, joules=3.0, idlePowerWatts=0.0), rate=10),
+        standing("busier", generation(H200, joules=3.0, idlePowerWatts=0.0), rate=20),
         standing("uncounted", row(A100), pods=None),
     ],
     {"Job": "it may not be read"},
 )
 
 
-def test_watts_at_a_rate_come_first_then_the_power_of_pods_then_what_has_no_forecast() -> None:
+def test_watts_at_a_load_come_first_then_the_power_of_pods_then_what_has_no_forecast() -> None:
     assert [each.name for each in RANKING.standings] == ["busier", "rated", "large", "small", "uncounted", "waits"]
 
 
-def test_watts_at_rates_and_watts_of_busy_pods_are_added_up_apart() -> None:
+def test_watts_at_a_load_and_watts_of_busy_pods_are_added_up_apart() -> None:
     total = RANKING.total
-    assert (total.workloads, total.with_rate, total.pods) == (5, 2, 2 + 5 + 2 + 2)
+    assert (total.workloads, total.with_load, total.pods) == (5, 2, 2 + 5 + 2 + 2)
     assert total.watts == 180.0
     assert total.busy_watts == 2 * 341.2 + 5 * 341.2 + 2 * 2 * 1100.0
 
@@ -51,7 +51,7 @@ def test_watts_at_rates_and_watts_of_busy_pods_are_added_up_apart() -> None:
 def test_sums_are_by_accelerator_the_most_power_first() -> None:
     sums = RANKING.by_accelerator
     assert list(sums) == [H200, A100]
-    assert (sums[A100].workloads, sums[A100].with_rate, sums[A100].busy_watts) == (2, 0, 2 * 341.2)
+    assert (sums[A100].workloads, sums[A100].with_load, sums[A100].busy_watts) == (2, 0, 2 * 341.2)
     assert sum(each.busy_watts for each in sums.values()) == RANKING.total.busy_watts
 
 

@@ -69,14 +69,18 @@ def test_a_phase_has_its_own_unit(phase: str, per: str, field: str) -> None:
     assert (figure_of(found).per, figure_of(found).joules) == (per, found[field])
 
 
-def test_joules_times_the_rate_are_watts_and_pods_at_work_draw_their_power() -> None:
-    found = chat(generation(joules=3.0), requestsPerSecond="500m")
-    assert (found.requests_per_second, found.watts, found.busy_watts) == (0.5, 4.5, 3300.0)
-    assert chat(generation(joules=3.0), requestsPerSecond=5000).watts == 3300.0, "no pod does more than it can"
+def test_the_power_of_pods_follows_from_their_load_and_is_that_of_pauses_too() -> None:
+    found = chat(generation(joules=3.0, idlePowerWatts=100.0), requestsPerSecond="500m")
+    assert (found.load, found.busy_watts) == ("0.5 requests/s", 3300.0)
+    assert found.watts == pytest.approx(3 * (0.5 * 3.0 + (1 - 1.5 / 1100) * 100), rel=1e-5)
     assert document_of(found)["energy"] == {"per": "request", "joules": 3.0, "lower": 2.5, "upper": 3.6}
-    asleep = chat(generation(joules=3.0), requestsPerSecond=20, replicas=0)
+    assert chat(generation(joules=3.0), requestsPerSecond=5000).watts == 3300.0, "no pod does more than it can"
+    half = chat(generation(idlePowerWatts=100.0), utilizationPercent=50)
+    assert (half.load, half.watts) == ("50 %", 3 * 600.0)
+    asleep = chat(generation(idlePowerWatts=100.0), requestsPerSecond=20, replicas=0)
     assert (asleep.watts, asleep.busy_watts) == (0.0, 0.0)
-    assert chat(generation(joules=3.0), concurrency=32).watts is None
+    unknown = chat(generation(joules=3.0), concurrency=32)
+    assert (unknown.load, unknown.watts) == (None, None)
 
 
 def test_an_object_of_a_custom_kind_stands_by_an_estimate_that_targets_it_alone() -> None:

@@ -52,13 +52,17 @@ def test_figures_have_their_units_and_what_is_not_known_a_dash() -> None:
 
 def test_top_shows_workloads_sums_and_what_has_no_forecast(capsys: pytest.CaptureFixture[str]) -> None:
     ranking = ranked(
-        [standing("chat", generation(), 10), standing("cat", row(A100)), standing("odd", None, sentence="no \x1b[2J")],
+        [
+            standing("chat", generation(idlePowerWatts=0.0), 10),
+            standing("cat", row(A100)),
+            standing("odd", None, sentence="no \x1b[2J"),
+        ],
         {"DaemonSet": "you may not"},
     )
     lines = shown(capsys, ranking_tables(ranking, with_namespaces=True))
-    assert "shop job/chat 2 2 × NVIDIA-H100-80GB-HBM3 3.1 J/request 10 62 W 2.2 kW transferred" in lines
+    assert "shop job/chat 2 2 × NVIDIA-H100-80GB-HBM3 3.1 J/request 10 requests/s 62 W 2.2 kW transferred" in lines
     assert f"shop job/cat 2 {A100} 13.2 mJ/inference – – 682 W public" in lines
-    assert "in all: 62 W at their rates of requests (1 of 2 workloads), 2.88 kW while all of 4 pods are busy" in lines
+    assert "in all: 62 W at their load (1 of 2 workloads), 2.88 kW while all of 4 pods are busy" in lines
     assert f"{A100} 1 2 – 682 W" in lines
     assert "shop job/odd Failed no \\x1b[2J" in lines
     assert lines[-1] == "DaemonSets are left out: you may not"
@@ -66,7 +70,7 @@ def test_top_shows_workloads_sums_and_what_has_no_forecast(capsys: pytest.Captur
 
 def test_top_says_that_no_rate_is_known_and_that_there_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys, ranking_tables(ranked([standing("a", row())], {}), with_namespaces=False))
-    assert "in all: 682 W while all of 2 pods are busy; no estimate gives a rate of requests" in lines
+    assert "in all: 682 W while all of 2 pods are busy; no estimate says how busy they are" in lines
     assert not any("shop" in each for each in lines)
     assert shown(capsys, ranking_tables(ranked([], {}), with_namespaces=False)) == ["no workloads"]
 
@@ -75,6 +79,7 @@ def test_explain_shows_layers_reasons_and_other_results(capsys: pytest.CaptureFi
     held = estimate(rows=[row() | {"intervalLevel": 0.9}, row(A100)])
     held["status"] |= {
         "image": "r.example/m:1",
+        "summary": {"accelerator": H200, "batchSize": "32", "site": "hall", "cost": "0.002 EUR/1,000", "carbon": "3 g"},
         "topLayers": [{"name": "/Conv", "opType": "Conv", "joules": 0.2, "share": 0.5}],
         "intervalReasons": ["another runtime"],
     }
@@ -87,6 +92,7 @@ def test_explain_shows_layers_reasons_and_other_results(capsys: pytest.CaptureFi
     assert "rests on public: published measurements of this accelerator's energy" in lines
     assert any(each.startswith("/Conv Conv 0.2 J 50 %") for each in lines)
     assert any(each.startswith("all others, and pauses between kernels 50 %") for each in lines)
+    assert "costs 0.002 EUR/1,000, 3 g at hall" in lines
     assert "interval: holds the true value in 90 % of cases" in lines
     assert "· another runtime" in lines
     assert any(each.startswith(f"{A100} batch of 32 0.421 J/batch 0.392–0.463 J 341 public") for each in lines)
