@@ -265,14 +265,21 @@ def test_the_api_server_refuses_what_no_site_is(cluster: Cluster) -> None:
     assert "pricePerKilowattHour[0]" in refused(cluster, pricePerKilowattHour=["cheap"], currency="EUR")
 
 
-def test_the_example_of_the_docs_prices_an_estimate(cluster: Cluster, namespace: str) -> None:
-    cluster.push("models/detector")
-    text = (ROOT / "examples" / "energy-site.yaml").read_text().replace("REGISTRY", cluster.registry.host)
+def applied(cluster: Cluster, name: str, namespace: str) -> None:
+    """Apply an example in ``namespace``, with the registry of the test, and the ConfigMap where joulecast reads it."""
+    text = (ROOT / "examples" / f"{name}.yaml").read_text().replace("REGISTRY", cluster.registry.host)
     for document in yaml.safe_load_all(text):
         if document["kind"] != "EnergySite":
             where = NAMESPACE if document["kind"] == "ConfigMap" else namespace
             document["metadata"]["namespace"] = where
         cluster.plane.apply(document)
+
+
+def test_the_examples_of_the_docs_price_an_estimate_and_tell_the_power_of_replicas(
+    cluster: Cluster, namespace: str
+) -> None:
+    cluster.push("models/detector")
+    applied(cluster, "energy-site", namespace)
     cluster.until_ready("detector-in-oslo", namespace)
     until_costed(cluster, "detector-in-oslo", namespace, 0.62 * 1.08)
     until_said(cluster, "falkenstein", "Valid")
@@ -280,4 +287,7 @@ def test_the_example_of_the_docs_prices_an_estimate(cluster: Cluster, namespace:
     assert status["carbonSource"].startswith("codecarbon ")
     listed = json.loads(cluster.plane.kubectl("get", "esite", "oslo", "-o", "json").stdout)
     assert listed["status"]["summary"]["price"] == "0.62 NOK/kWh"
+    applied(cluster, "workload-power", namespace)
+    row = cluster.until_ready("detector", namespace)["results"][0]
+    until_power(cluster, "detector", namespace, 3 * (0.4 * row["averagePowerWatts"] + 0.6 * row["idlePowerWatts"]))
     cluster.plane.kubectl("delete", "configmap", "oslo-figures", "-n", NAMESPACE)
