@@ -52,8 +52,9 @@ def power_limit(workload: Resource, nodes: Iterable[Resource], products: Collect
 
 
 def of_pods(workload: Resource) -> str:
-    """Return the limit as the workload's pod template writes it; "" for none."""
-    return annotations_of(pod_template(workload)).get(POD_LIMIT, "").strip()
+    """Return the limit that the workload's pod template writes, in its usual form if it is one; "" for none."""
+    written = annotations_of(pod_template(workload)).get(POD_LIMIT, "").strip()
+    return str(_watts(written) or written)
 
 
 def invalid(workload: Resource) -> Wrong | None:
@@ -63,21 +64,32 @@ def invalid(workload: Resource) -> Wrong | None:
 
 
 def _of_nodes(workload: Resource, nodes: Iterable[Resource], products: Collection[str]) -> PowerLimit | Wrong:
-    pod, found = pod_spec(workload), set[str]()
-    for node in nodes:
-        labels = mapping(mapping(node.get("metadata")).get("labels"))
+    pod, found, held = pod_spec(workload), set[int | None](), list(nodes)
+    if not any(NODE_LIMIT in _labels(node) for node in held):
+        return PowerLimit()
+    for node in held:
+        labels = _labels(node)
         limit = str(labels.get(NODE_LIMIT) or "")
         if product_named(str(labels.get(PRODUCT_LABEL) or "")) not in products or not placement.may_run(pod, node):
             continue
         if limit and not _watts(limit):
             return _wrong(f"the label {NODE_LIMIT} of node {mapping(node.get('metadata')).get('name')}", limit)
-        found.add(limit)
-    limits = sorted(filter(None, found), key=int)
+        found.add(_watts(limit))
     if len(found) > 1:
-        listed = ", ".join(f"{each} W" for each in limits[:_LISTED]) + (" and none" if "" in found else "")
-        said = f"nodes that the pods may run on have different power limits ({listed}), so that none is taken"
-        return PowerLimit(note=f"{said}: name one in spec.workload.powerLimitWatts")
-    return PowerLimit(watts=int(limits[0]), source="nodeLabel") if limits else PowerLimit()
+        return PowerLimit(note=_differing(found))
+    watts = next(iter(found), None)
+    return PowerLimit(watts=watts, source="nodeLabel") if watts else PowerLimit()
+
+
+def _differing(limits: Collection[int | None]) -> str:
+    listed = ", ".join(f"{each} W" for each in sorted(filter(None, limits))[:_LISTED])
+    more = " and none" if None in limits else ""
+    said = f"nodes that the pods may run on have different power limits ({listed}{more}), so that none is taken"
+    return f"{said}: name one in spec.workload.powerLimitWatts"
+
+
+def _labels(node: Resource) -> Resource:
+    return mapping(mapping(node.get("metadata")).get("labels"))
 
 
 def _watts(written: str) -> int | None:

@@ -42,6 +42,9 @@ def test_the_pods_come_before_the_nodes() -> None:
         assert power_limit(each, nodes, [H100]) == PowerLimit(watts=350, source=BY_PODS)
     assert power_limit(limited(None), nodes, [H100]) == PowerLimit(watts=400, source="nodeLabel")
     assert power_limit(limited(""), [], [H100]) == NOTHING
+    assert choice.wanted_by(limited(" 0350 "))["powerLimitWatts"] == ("350",)
+    alike = [node("a", H100, "400"), node("b", H100, "0400")]
+    assert power_limit(limited(None), alike, [H100]) == PowerLimit(watts=400, source="nodeLabel")
 
 
 def test_only_nodes_that_may_run_the_pods_and_have_their_accelerators_count() -> None:
