@@ -31,6 +31,7 @@ from tests.harness import binaries
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import NAMESPACE, Installation
 from tests.harness.registry import Registry
+from tests.waiting import eventually
 
 H200, L40S, H100 = "NVIDIA-H200", "NVIDIA-L40S", "NVIDIA-H100-80GB-HBM3"
 PROGRAM = "import sys; from joulecast_operator.kubectl import main; sys.argv[0] = 'kubectl-joulecast'; main()"
@@ -312,6 +313,25 @@ def test_an_api_server_that_is_away_is_said(shop: Shop, tmp_path: Path) -> None:
     done = shop.ask("top", user=tmp_path / "away")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
     assert "the API server https://127.0.0.1:9 of the context 'default' cannot be reached" in done.stderr
+
+
+def test_a_plan_for_a_workload_is_printed_applied_and_shown(shop: Shop) -> None:
+    plane = shop.cluster.plane
+    none = shop.ask("plan", "deployment/web")
+    assert (none.returncode, none.stdout) == (1, "")
+    assert "no EnergyPlan of the namespace 'shop' is about deployment/web" in none.stderr
+    printed = yaml.safe_load(shop.ask("plan", "deploy/web", "--manifest", "--latency-milliseconds", "500").stdout)
+    printed["spec"]["candidates"] = {"accelerators": {"names": [H200, L40S]}, "batchSizes": [1, 8]}
+    plane.apply(printed, kubeconfig=shop.editor)
+    made = lambda: shop.document("plan", "web")["plans"][0]["reason"] in ("Chosen", "Undecided")  # noqa: E731
+    assert eventually(made, 120), shop.ask("plan", "web").stdout
+    (found,) = shop.document("plan", "deploy/web")["plans"]
+    assert (found["about"], found["countedBy"]) == ("deployment/web", "Inference")
+    assert found.get("choice") or found["leaders"]
+    shown = shop.ask("plan", "web").stdout
+    assert "latency ≤ 500 ms" in shown
+    assert "Settings" in shown
+    plane.kubectl("delete", "energyplan", "web", "-n", "shop")
 
 
 def test_the_examples_of_the_page_run_as_shown(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

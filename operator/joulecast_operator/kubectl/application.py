@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from joulecast.cli import application
-from joulecast.cli.output import OutputFormat, progress, show, write_document
+from joulecast.cli.output import OutputFormat, progress, show, write, write_document, yaml_text
+from joulecast_operator.api.kinds import PLANS
 from joulecast_operator.kubectl.comparison import comparison_document
 from joulecast_operator.kubectl.dry_run import DryRun
 from joulecast_operator.kubectl.explanation import explanation_document
 from joulecast_operator.kubectl.manifests import read
-from joulecast_operator.kubectl.names import named
+from joulecast_operator.kubectl.names import Named, named, named_plan
 from joulecast_operator.kubectl.patches import FIELD_MANAGER
+from joulecast_operator.kubectl.plan_tables import list_tables, plan_tables
+from joulecast_operator.kubectl.plans import manifest_for, plans_document
 from joulecast_operator.kubectl.ranking import ranking_document
-from joulecast_operator.kubectl.reading import explanation_at, ranking_at
+from joulecast_operator.kubectl.reading import explanation_at, plans_at, ranking_at
 from joulecast_operator.kubectl.server import Place, Server
 from joulecast_operator.kubectl.tables import comparison_tables, explanation_tables, ranking_tables
 
@@ -124,6 +127,66 @@ def diff(
     with progress("asking the API server"):
         found = DryRun(server, only_namespace=namespace, manager=manager).comparison(manifests)
     _print(output, comparison_document(found), comparison_tables(found))
+
+
+_LIMIT = {"min": 1, "rich_help_panel": "Of --manifest"}
+
+
+@app.command(
+    epilog="Examples: `kubectl joulecast plan` · `kubectl joulecast plan deployment/web` · `kubectl joulecast plan"
+    " deployment/web --manifest --latency-milliseconds 20 | kubectl apply -f -`"
+)
+def plan(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PLAN | KIND/NAME]", help="A plan, or a workload that plans are about."),
+    ] = None,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Print a plan for the workload, to apply, in place of those there are.")
+    ] = False,
+    latency_milliseconds: Annotated[int | None, typer.Option(help="Longest latency.", **_LIMIT)] = None,
+    time_to_first_token_milliseconds: Annotated[
+        int | None, typer.Option(help="Longest time to the first token.", **_LIMIT)
+    ] = None,
+    inter_token_latency_milliseconds: Annotated[
+        int | None, typer.Option(help="Longest time between tokens.", **_LIMIT)
+    ] = None,
+    requests_per_second: Annotated[
+        str | None, typer.Option(help="Of all clients, such as 20, 0.5 or 500m.", rich_help_panel="Of --manifest")
+    ] = None,
+    namespace: Namespace = None,
+    all_namespaces: AllNamespaces = False,
+    output: Output = Form.TABLE,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Show what EnergyPlans recommend: all of a namespace, one, or those about a workload."""
+    wanted = named_plan(what or [])
+    server = Server.at(Place(kubeconfig=kubeconfig, context=context, namespace=namespace))
+    limits = {
+        "latencyMilliseconds": latency_milliseconds,
+        "timeToFirstTokenMilliseconds": time_to_first_token_milliseconds,
+        "interTokenLatencyMilliseconds": inter_token_latency_milliseconds,
+    }
+    given = {name: value for name, value in limits.items() if value is not None}
+    if manifest:
+        _print_manifest(wanted, server.namespace, given, requests_per_second)
+        return
+    if given or requests_per_second is not None:
+        raise typer.BadParameter("limits and the rate are of --manifest: a plan that is there has its own")
+    with progress("asking the API server"):
+        found = plans_at(server, None if all_namespaces and wanted is None else server.namespace, wanted)
+    tables = [table for each in found for table in plan_tables(each)]
+    _print(output, plans_document(found), tables if wanted else list_tables(found, with_namespaces=all_namespaces))
+
+
+def _print_manifest(wanted: Named | None, namespace: str, limits: dict[str, int], rate: str | None) -> None:
+    if wanted is None or wanted.kind is PLANS:
+        raise typer.BadParameter(
+            "name the workload that the plan is about, such as deployment/web", param_hint="--manifest"
+        )
+    body = manifest_for(wanted.kind, namespace, wanted.name, limits=limits, requests_per_second=rate)
+    write(yaml_text(body))
 
 
 def run() -> None:

@@ -9,10 +9,11 @@ from typing import Any
 from joulecast.errors import JoulecastError
 from joulecast_operator.api.annotations import state_of
 from joulecast_operator.api.conditions import READY, condition
-from joulecast_operator.api.kinds import ESTIMATES, TARGETS, Kind
+from joulecast_operator.api.kinds import ESTIMATES, PLANS, TARGETS, Kind
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.kubectl.explanation import Explanation, explained, standing_of_estimate
 from joulecast_operator.kubectl.names import Named
+from joulecast_operator.kubectl.plans import Plan, of_target, plan_of
 from joulecast_operator.kubectl.ranking import Ranking, ranked
 from joulecast_operator.kubectl.server import RequestError, Server
 from joulecast_operator.kubectl.standing import Estimates, is_counted, standing_of
@@ -54,6 +55,38 @@ def read_workloads(server: Server, namespace: str | None, kinds: Iterable[Kind])
 
 def explanation_at(server: Server, namespace: str, named: Named) -> tuple[Explanation, Resource | None]:
     """Return the explanation of an object, and the workload if it is one. Raises JoulecastError."""
+    found = _found(server, namespace, named)
+    if named.kind is ESTIMATES:
+        ready = condition(mapping(found.get("status")), READY) or {}
+        message = str(ready.get("message") or "the controller has not looked at it yet: check that it runs")
+        return explained(standing_of_estimate(found, state=state_of(found), message=message)), None
+    estimates = Estimates(server.all(ESTIMATES, namespace))
+    return explained(standing_of(found, estimates, namespace)), found
+
+
+def plans_at(server: Server, namespace: str | None, wanted: Named | None) -> list[Plan]:
+    """Return the plans of a namespace or of all, the one that is ``wanted``, or those about the workload that is.
+
+    Raises JoulecastError.
+    """
+    if wanted is not None and wanted.kind is PLANS and namespace is not None:
+        return [plan_of(_found(server, namespace, wanted))]
+    listed = server.all(PLANS, namespace)
+    if wanted is None:
+        return [plan_of(each) for each in listed]
+    about = of_target(listed, wanted.kind, wanted.name)
+    if not about:
+        title = f"{wanted.kind.kind.lower()}/{wanted.name}"
+        raise JoulecastError(
+            f"no EnergyPlan of the namespace {namespace!r} is about {title}: apply one, which `kubectl joulecast plan"
+            f" {title} --manifest` prints",
+            reason="NotFound",
+        )
+    return [plan_of(each) for each in about]
+
+
+def _found(server: Server, namespace: str, named: Named) -> dict[str, Any]:
+    """Return an object. Raises JoulecastError where there is none of that name."""
     found = server.find(named.kind, namespace, named.name)
     if found is None:
         raise JoulecastError(
@@ -61,12 +94,7 @@ def explanation_at(server: Server, namespace: str, named: Named) -> tuple[Explan
             " another namespace by -n",
             reason="NotFound",
         )
-    if named.kind is ESTIMATES:
-        ready = condition(mapping(found.get("status")), READY) or {}
-        message = str(ready.get("message") or "the controller has not looked at it yet: check that it runs")
-        return explained(standing_of_estimate(found, state=state_of(found), message=message)), None
-    estimates = Estimates(server.all(ESTIMATES, namespace))
-    return explained(standing_of(found, estimates, namespace)), found
+    return found
 
 
 def _namespace(workload: Resource) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from joulecast.errors import JoulecastError
-from joulecast_operator.kubectl.names import kind_named, named
+from joulecast_operator.api.kinds import DEPLOYMENTS, PLANS
+from joulecast_operator.kubectl.names import Named, kind_named, known_kinds, named, named_plan
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ from joulecast_operator.kubectl.names import kind_named, named
     ],
 )  # fmt: skip
 def test_a_kind_has_the_names_that_kubectl_takes(text: str, kind: str) -> None:
-    assert kind_named(text).kind == kind
+    assert kind_named(text, known_kinds()).kind == kind
 
 
 def test_kind_and_name_are_one_word_or_two() -> None:
@@ -35,6 +36,14 @@ def test_what_names_no_single_object_is_refused_with_an_example(words: list[str]
 @pytest.mark.parametrize("text", ["pod", "deployments.extensions", "\x1b[2J"])
 def test_a_kind_without_forecasts_is_refused_with_those_that_have_some(text: str) -> None:
     with pytest.raises(JoulecastError, match="name one of estimate, deployment, statefulset") as raised:
-        kind_named(text)
+        kind_named(text, known_kinds())
     assert raised.value.reason == "UnknownKind"
     assert str(raised.value).isprintable()
+
+
+def test_a_plan_is_named_by_its_name_alone_or_by_the_workload_that_it_is_about() -> None:
+    assert named_plan([]) is None
+    assert named_plan(["web"]) == named_plan(["eplan/web"]) == Named(kind=PLANS, name="web")
+    assert named_plan(["deploy", "web"]) == Named(kind=DEPLOYMENTS, name="web")
+    with pytest.raises(JoulecastError, match="unknown kind 'iee'; name one of plan, deployment"):
+        named_plan(["iee/web"])

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from joulecast.errors import JoulecastError
-from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS, ESTIMATES, JOBS, STATEFUL_SETS
+from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS, ESTIMATES, JOBS, PLANS, STATEFUL_SETS
 from joulecast_operator.kubectl.names import Named
-from joulecast_operator.kubectl.reading import explanation_at, ranking_at
+from joulecast_operator.kubectl.reading import explanation_at, plans_at, ranking_at
 from joulecast_operator.kubectl.server import Place, RequestError, Server
+from tests.unit.joulecast_operator.kubectl.test_plans import plan
 from tests.unit.joulecast_operator.samples.api_server import ApiServer, api_server
 from tests.unit.joulecast_operator.samples.workloads import estimate, workload
 
@@ -88,3 +89,16 @@ def test_an_object_that_is_not_there_is_named_with_its_namespace(server: Server)
     with pytest.raises(JoulecastError, match="there is no Job 'web' in the namespace 'shop'") as raised:
         explanation_at(server, "shop", Named(kind=JOBS, name="web"))
     assert raised.value.reason == "NotFound"
+
+
+def test_plans_are_listed_found_by_name_and_by_the_workload_that_they_are_about(
+    there: ApiServer, server: Server
+) -> None:
+    there.hold(PLANS, plan("web"), plan("once", targetRef={"kind": "Job", "name": "once"}))
+    assert [each.name for each in plans_at(server, "shop", None)] == ["web", "once"]
+    assert [each.about for each in plans_at(server, "shop", Named(kind=PLANS, name="once"))] == ["job/once"]
+    assert [each.name for each in plans_at(server, "shop", Named(kind=DEPLOYMENTS, name="web"))] == ["web"]
+    with pytest.raises(JoulecastError, match="there is no EnergyPlan 'absent' in the namespace 'shop'"):
+        plans_at(server, "shop", Named(kind=PLANS, name="absent"))
+    with pytest.raises(JoulecastError, match="is about job/web: apply one, which `kubectl joulecast plan job/web"):
+        plans_at(server, "shop", Named(kind=JOBS, name="web"))
