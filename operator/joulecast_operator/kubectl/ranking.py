@@ -14,9 +14,9 @@ class Sum:
     """What some workloads draw together.
 
     - ``workloads``: how many have a forecast, ``with_load`` of them with a known load.
-    - ``pods``: those that they ask for, where that is known.
+    - ``pods``: those that they ask for, of workloads whose power is known.
     - ``watts``: at their load, of those with one.
-    - ``busy_watts``: of all, while every pod runs without a pause; without those whose pods are not known.
+    - ``busy_watts``: of all, while every pod runs without a pause; of those pods.
     """
 
     workloads: int
@@ -68,7 +68,7 @@ def sum_of(standings: Sequence[Standing]) -> Sum:
     return Sum(
         workloads=len(standings),
         with_load=len(known),
-        pods=sum(each.pods or 0 for each in standings),
+        pods=sum(each.pods or 0 for each in standings if each.busy_watts is not None),
         watts=sum(known),
         busy_watts=sum(each.busy_watts or 0.0 for each in standings),
     )

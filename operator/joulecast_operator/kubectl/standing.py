@@ -131,14 +131,19 @@ class Standing:
     @property
     def watts(self) -> float | None:
         """Return the power of all pods at their load, pauses included; None where that is not known."""
-        return None if self.row is None else power_watts(self.asked, self.row, self.pods)
+        return None if self.row is None else power_watts(self.asked, self.row, self._replicas)
 
     @property
     def busy_watts(self) -> float | None:
-        """Return the power of all pods while each runs without a pause; None where the pods are not known."""
-        if self.row is None or self.pods is None:
+        """Return the power of all pods while each runs without a pause; None where that is not known."""
+        if self.row is None or self._replicas is None:
             return None
-        return float(self.row.get("averagePowerWatts") or 0.0) * self.pods
+        return float(self.row.get("averagePowerWatts") or 0.0) * self._replicas
+
+    @property
+    def _replicas(self) -> int | None:
+        """Return the pods that run the model each; None for a custom kind, of which several may share one model."""
+        return None if self.kind in CUSTOM else self.pods
 
 
 def standing_of(workload: Resource, estimates: Estimates, namespace: str) -> Standing:

@@ -91,6 +91,7 @@ def test_an_object_of_a_custom_kind_stands_by_an_estimate_that_targets_it_alone(
     assert of_image.sentence == "no estimate is about it: apply an InferenceEnergyEstimate whose targetRef names it"
     target = estimate(spec={"targetRef": {"kind": "LeaderWorkerSet", "name": found["metadata"]["name"]}})
     assert (standing(found, target).state, standing(found, target).accelerator) == ("Ready", H200)
+    assert (standing(found, target).watts, standing(found, target).busy_watts) == (None, None), "pods share a model"
 
 
 def test_what_a_controller_owns_is_counted_as_its_owner() -> None:
