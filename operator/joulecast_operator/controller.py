@@ -6,14 +6,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 import kopf
 
-from joulecast_operator.api.conditions import READY, USABLE, defect_status
 from joulecast_operator.api.kinds import (
     ANNOTATED,
     CALIBRATIONS,
@@ -26,11 +23,10 @@ from joulecast_operator.api.kinds import (
     PLANS,
     PROFILES,
     SITES,
-    Kind,
 )
 from joulecast_operator.api.objects import Key, Resource, Scope
 from joulecast_operator.calibrations.queue import waits_in_queue
-from joulecast_operator.calibrations.status import CALIBRATED, holds_accelerator
+from joulecast_operator.calibrations.status import holds_accelerator
 from joulecast_operator.cluster import defects
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.cluster.networks import ClusterNetworks
@@ -45,6 +41,7 @@ from joulecast_operator.controllers.calibrations import Calibrations
 from joulecast_operator.controllers.certificates.events import CertificateEvents
 from joulecast_operator.controllers.certificates.file import CertificateFile
 from joulecast_operator.controllers.certificates.webhook_certificate import WebhookCertificate
+from joulecast_operator.controllers.defects import say_defect
 from joulecast_operator.controllers.estimates import Estimates
 from joulecast_operator.controllers.outcome_log import OutcomeLog
 from joulecast_operator.controllers.plans import Plans
@@ -79,27 +76,6 @@ _SWEEP_JITTER: Final = 0.1  # share by which the time between two sweeps varies
 _PATIENT_SHARE: Final = 2  # at most one reconciler in this many waits a moment for a forecast
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
-    """The condition that reports a defect on objects of a kind: the last one of their status.
-
-    - ``kind``: the kind.
-    - ``condition``: type of the condition.
-    """
-
-    kind: Kind
-    condition: str
-
-
-_SAID: Final = {
-    ESTIMATES.kind: _Said(kind=ESTIMATES, condition=READY),
-    PLANS.kind: _Said(kind=PLANS, condition=READY),
-    PROFILES.kind: _Said(kind=PROFILES, condition=USABLE),
-    SITES.kind: _Said(kind=SITES, condition=READY),
-    CALIBRATIONS.kind: _Said(kind=CALIBRATIONS, condition=CALIBRATED),
-}
 
 
 class Controller:
@@ -238,20 +214,8 @@ class Controller:
         except Exception as error:
             self.reconciles.failed(key.kind, defects.reason_of(error))
             if defects.is_defect(error):
-                await self._say_defect(key, error)
+                await say_defect(key, self.index.resource(key), error, self._writer)
             raise
-
-    async def _say_defect(self, key: Key, error: Exception) -> None:
-        """Write that joulecast failed into the object's last condition, which would else still say that all is well."""
-        resource, kind = self.index.resource(key), _SAID.get(key.kind)
-        if resource is None or kind is None:
-            return
-        try:
-            said = defects.sentence(error)
-            status = defect_status(resource, kind.condition, said, now=datetime.now(UTC))
-            await self._writer.status(kind.kind, resource, status, warning=True)
-        except Exception:
-            log.exception("a defect cannot be written into the object's status", extra={"key": str(key)})
 
     async def _reconcile(self, key: Key) -> None:
         """Reconcile the object of ``key``, and forget its failures after success; what asks about models does that
