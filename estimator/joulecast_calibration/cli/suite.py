@@ -25,7 +25,7 @@ EXAMPLES = (
 Task = Annotated[str | None, typer.Option("--task", metavar="TASK", help="Only vision, nlp or audio.")]
 Family = Annotated[str | None, typer.Option("--family", metavar="FAMILY", help="Only this lineage.")]
 Rebuild = Annotated[
-    bool, typer.Option("--rebuild", help="Trace every architecture anew. Takes minutes, needs joulecast[torch].")
+    bool, typer.Option("--rebuild", help="Trace every architecture anew. Takes half an hour, needs joulecast[torch].")
 ]
 Out = Annotated[
     Path | None,
