@@ -133,6 +133,7 @@ def test_the_commands_of_the_runbooks_are_understood(plane: ControlPlane) -> Non
     read = [words for words in map(before_a_pipe, lines) if {"get", "describe", "auth"} & set(words)]
     assert len(read) > 10
     plane.apply(deployment("web", "default"))
+    plane.kubectl("create", "configmap", "web", "-n", NAMESPACE)
     for words in read:
         plane.kubectl(*[word.replace("joulecast:", f"{NAMESPACE}:") for word in in_place(words)])
 
@@ -144,7 +145,7 @@ def before_a_pipe(line: str) -> list[str]:
 
 def in_place(words: list[str]) -> list[str]:
     """Return a command with this release's namespace and a Deployment in place of the examples of the page."""
-    named, things = {"joulecast": NAMESPACE, "NAMESPACE": "default"}, {"NAME": "web"}
+    named, things = {"joulecast": NAMESPACE, "NAMESPACE": "default"}, {"KIND": "deployment", "NAME": "web"}
     return [
         (named if before == "-n" else things).get(word, word) for before, word in zip(["", *words], words, strict=False)
     ]

@@ -35,9 +35,9 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception) -> int:
     def fail(**_: object) -> None:
         raise error
 
-    monkeypatch.setattr(application, "app", fail)
+    monkeypatch.setattr("sys.argv", ["joulecast"])
     with pytest.raises(SystemExit) as ended:
-        application.run()
+        application.run(fail)  # type: ignore[arg-type]
     return int(str(ended.value.code))
 
 
