@@ -59,13 +59,23 @@ def _of_two(one: RankedSet, other: RankedSet, first: Index, second: Index) -> It
             known = np.isfinite(forecast).all(axis=0)
             if known.any():
                 yield _score(cards, by, truth[:, known], forecast[:, known].argmin(axis=0))
-    usual = int((truth.argmin(axis=0) == 1).mean() >= 0.5)
-    yield _score(cards, NEVER_ASKED, truth, np.full(first.size, usual))
+    yield _score(cards, NEVER_ASKED, truth, usual(truth))
+
+
+def usual(truth: Array) -> Index:
+    """Return the choice (pairs,) of the same row in all pairs of ``truth`` (2, pairs), the one more often cheaper."""
+    return np.full(truth.shape[1], int((truth.argmin(axis=0) == 1).mean() >= 0.5))
+
+
+def costs(truth: Array, named: Index) -> tuple[Array, Array]:
+    """Return what the cheaper of the two rows of ``truth`` (2, pairs) costs, and what the one ``named`` does, (pairs,)
+    each."""
+    return truth.min(axis=0), np.take_along_axis(truth, named[np.newaxis], axis=0)[0]
 
 
 def _score(cards: str, by: str, truth: Array, named: Index) -> RankingScore:
     """Score the choice ``named`` (pairs,) between the two rows of ``truth`` (2, pairs)."""
-    cheapest, spent = truth.min(axis=0), np.take_along_axis(truth, named[np.newaxis], axis=0)[0]
+    cheapest, spent = costs(truth, named)
     return RankingScore(
         cards=cards,
         by=by,

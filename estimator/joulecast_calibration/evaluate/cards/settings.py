@@ -14,7 +14,7 @@ import numpy as np
 
 from joulecast.energy.features import Array, Flags, Index
 from joulecast.planning.comparison import SAME_CARD
-from joulecast_calibration.evaluate.cards.ranking import RankedSet
+from joulecast_calibration.evaluate.cards.ranking import RankedSet, costs, usual
 from joulecast_calibration.evaluate.cardscores import OTHER_ARCHITECTURES, OWN_ROWS, USUAL, SettingScore
 from joulecast_calibration.rows.networks import ForecastRow
 
@@ -60,8 +60,7 @@ def _of_pairs(asked: RankedSet, name: str, pairs: Index) -> Iterator[SettingScor
             label = OTHER_ARCHITECTURES if by == OWN_ROWS else by
             told = _told_apart(forecast[:, known], asked.log_half_widths.get(by), pairs[:, known])
             yield _score(asked.name, name, label, truth[:, known], forecast[:, known].argmin(axis=0), told)
-    usual = int((truth.argmin(axis=0) == 1).mean() >= 0.5)
-    yield _score(asked.name, name, USUAL, truth, np.full(pairs.shape[1], usual), None)
+    yield _score(asked.name, name, USUAL, truth, usual(truth), None)
 
 
 def _told_apart(forecast: Array, log_half_width: Array | None, pairs: Index) -> Flags | None:
@@ -73,7 +72,7 @@ def _told_apart(forecast: Array, log_half_width: Array | None, pairs: Index) -> 
 
 
 def _score(name: str, setting: str, by: str, truth: Array, named: Index, told: Flags | None) -> SettingScore:
-    cheapest, spent = truth.min(axis=0), np.take_along_axis(truth, named[np.newaxis], axis=0)[0]
+    cheapest, spent = costs(truth, named)
     right = spent == cheapest
     return SettingScore(
         set=name,
