@@ -12,7 +12,7 @@ from joulecast.energy.engines.intervals import refuse_limit
 from joulecast.errors import NotCalibratedError, WorkloadError
 from joulecast.planning.candidates import Candidate, Excluded
 from joulecast.planning.choice import Plan, decide
-from joulecast.planning.settings import Objective, Setting, Unit, unit_of
+from joulecast.planning.settings import LIMIT_SHARES, Objective, Setting, Unit, unit_of
 from joulecast.planning.sweep import Accelerators, Axes, Found, Served, of_passes, of_requests
 from joulecast.serving.kernels import ENGINES, graph_runtime
 from joulecast.serving.requests import DEGREES, GenerationRequest
@@ -202,10 +202,6 @@ def plan_passes(question: Question, profile_of: Profiles) -> Plan:
         more = of_passes(_limits(found, named.profiles), named.profiles, remembered, question.objective)
         found = ([*found[0], *_binding(more[0], found[0])], [*found[1], *more[1]])
     return named.decided(found, unit)
-
-
-LIMIT_SHARES = tuple(share / 100 for share in range(95, 39, -5))
-"""Power limits that are tried, as shares of the card's own; boards accept none far below 40 % of it."""
 
 
 def _limits(found: Found, accelerators: Accelerators) -> list[Setting]:

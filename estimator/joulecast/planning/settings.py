@@ -74,6 +74,9 @@ class Objective:
 LIMITS = ("latency_milliseconds", "time_to_first_token_milliseconds", "inter_token_latency_milliseconds")
 """Fields of ``Objective`` that limit a time."""
 
+LIMIT_SHARES = tuple(share / 100 for share in range(95, 39, -5))
+"""Power limits that are tried, as shares of the card's own; boards accept none far below 40 % of it."""
+
 
 def unit_of(objective: Objective, *, generates: bool) -> Unit:
     """Return what joules are counted by. Raises WorkloadError for a unit or a limit that the workload does not have."""

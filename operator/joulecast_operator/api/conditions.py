@@ -5,10 +5,12 @@ Pure functions over resources as plain dicts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
+
+from pydantic import ValidationError
 
 from joulecast.defects import REASON
 from joulecast_operator.api import bounds
@@ -25,6 +27,9 @@ Status = dict[str, Any]
 
 Truth = Literal["True", "False", "Unknown"]
 """The status of a condition."""
+
+ConditionRow = tuple[str, Truth, str, str]
+"""A condition: its type, status, reason and message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,16 @@ class EventToPost:
     kind: Literal["Normal", "Warning"]
     reason: str
     message: str
+
+
+def invalid_spec(error: ValidationError, way_out: str) -> Wrong:
+    """Return that an object does not fit its definition, by the first problem; it may be older than the present CRD.
+
+    ``way_out``: what to do about it.
+    """
+    problem = error.errors(include_url=False)[0]
+    place = ".".join(map(str, problem["loc"]))
+    return Wrong(reason="InvalidSpec", message=f"{place}: {problem['msg']}; {way_out}")
 
 
 def status_patch(current: Resource | None, desired: Status) -> dict[str, Any]:
@@ -149,3 +164,13 @@ def condition_of(
         "lastTransitionTime": timestamp(now) if moved or before is None else before["lastTransitionTime"],
     }
     return found if generation is None else found | {"observedGeneration": generation}
+
+
+def conditions_of(resource: Resource, rows: Iterable[ConditionRow], *, now: datetime) -> list[dict[str, Any]]:
+    """Return the conditions of ``rows`` for the present generation of an object; one keeps the time of its last change
+    of status."""
+    current: Resource = resource.get("status") or {}
+    generation = (resource.get("metadata") or {}).get("generation")
+    return [
+        condition_of(current, kind, truth, reason, message, generation, now) for kind, truth, reason, message in rows
+    ]

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from pydantic import ConfigDict, Field
 
 from joulecast_operator.api.bounds import LISTED
-from joulecast_operator.api.models import ModelSource, TargetReference
+from joulecast_operator.api.models import GivenRuntime, ImagePullSecrets, ModelSource, ResolveInterval, TargetReference
 from joulecast_operator.api.parts import (
     SET,
     Accelerator,
@@ -20,8 +20,6 @@ from joulecast_operator.api.parts import (
     Name,
     NodeSelector,
     Part,
-    SecretReference,
-    ServingRuntime,
     StatusName,
     StatusText,
     rules,
@@ -95,20 +93,8 @@ class EstimateSpec(Part):
         description="The accelerators to forecast for, by name or by node; those of all nodes of the cluster when left"
         " out.",
     )
-    runtime: ServingRuntime | None = Field(
-        None,
-        description="The runtime that executes the model. When left out: the inference engine of the target, else vllm"
-        " for a language model and torch-eager for any other.",
-    )
-    resolve_interval: str = Field(
-        "15m",
-        min_length=2,
-        max_length=16,
-        pattern="^([0-9]+(h|m|s))+$",
-        description="How often the image's tag, the hub's revision or the ConfigMap is looked up again, such as 15m or"
-        " 1h30m; at least 1m.",
-        json_schema_extra=rules(("duration(self) >= duration('1m')", "must be 1m or longer")),
-    )
+    runtime: GivenRuntime = None
+    resolve_interval: ResolveInterval = "15m"
     suspend: bool = Field(
         False, description="While true, nothing is fetched or forecast, and the present results are kept."
     )
@@ -117,13 +103,7 @@ class EstimateSpec(Part):
         description="Name of the EnergySite by which the first result is priced. When left out: the site that says it"
         " is the default, if there is one.",
     )
-    image_pull_secrets: list[SecretReference] = Field(
-        default_factory=list,
-        max_length=10,
-        description="Secrets of this namespace to pull the image with. An admin of the namespace must allow joulecast"
-        " to read them.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-    )
+    image_pull_secrets: ImagePullSecrets = Field(default_factory=list)
 
 
 class EstimateStatus(Part):

@@ -7,10 +7,39 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field
 
 from joulecast_operator.api.kinds import TARGETS
-from joulecast_operator.api.parts import Name, Part, SecretKeys, rules
+from joulecast_operator.api.parts import Name, Part, SecretKeys, SecretReference, ServingRuntime, rules
 
 _IMAGE_CHARACTERS: Final = 512  # registry host 255 + repository 255, then a tag or digest; none longer was seen
 _PATH_CHARACTERS: Final = 512
+
+GivenRuntime = Annotated[
+    ServingRuntime | None,
+    Field(
+        description="The runtime that executes the model. When left out: the inference engine of the target, else vllm"
+        " for a language model and torch-eager for any other."
+    ),
+]
+ResolveInterval = Annotated[
+    str,
+    Field(
+        min_length=2,
+        max_length=16,
+        pattern="^([0-9]+(h|m|s))+$",
+        description="How often the image's tag, the hub's revision or the ConfigMap is looked up again, such as 15m or"
+        " 1h30m; at least 1m.",
+        json_schema_extra=rules(("duration(self) >= duration('1m')", "must be 1m or longer")),
+    ),
+]
+ImagePullSecrets = Annotated[
+    list[SecretReference],
+    Field(
+        max_length=10,
+        description="Secrets of this namespace to pull the image with. An admin of the namespace must allow joulecast"
+        " to read them.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    ),
+]
+"""Fields of the spec of every object that asks about a model."""
 
 ConfigMapKeyName = Annotated[str, Field(min_length=1, max_length=253, pattern="^[-._a-zA-Z0-9]+$")]
 

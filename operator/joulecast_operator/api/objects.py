@@ -72,6 +72,23 @@ def version_of(resource: Resource) -> str:
     return str((resource.get("metadata") or {}).get("resourceVersion") or "")
 
 
+def identified(resource: Resource, **fields: Any) -> dict[str, Any]:
+    """Return an object with its name, its namespace and ``fields`` alone."""
+    metadata = mapping(resource.get("metadata"))
+    return {"metadata": {"name": metadata.get("name"), "namespace": metadata.get("namespace")}} | fields
+
+
+def labels_of(resource: Resource) -> Resource:
+    """Return the labels of an object."""
+    return mapping(mapping(resource.get("metadata")).get("labels"))
+
+
+def camel(name: str) -> str:
+    """Return the name that a field in snake_case has in an object."""
+    head, *rest = name.split("_")
+    return head + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
 def mapping(value: object) -> Resource:
     """Return ``value`` if it is a mapping, else an empty one: an object may be older than the present schema."""
     return value if isinstance(value, Mapping) else {}

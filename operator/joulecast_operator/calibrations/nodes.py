@@ -10,7 +10,7 @@ from typing import Final
 from joulecast.accelerators.product_names import is_slice
 from joulecast_operator.api.calibrations import CalibrationSpec
 from joulecast_operator.api.conditions import Waiting, Wrong
-from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.objects import Resource, labels_of
 from joulecast_operator.api.products import (
     PRODUCT_LABEL,
     SHARED_GPU,
@@ -57,7 +57,7 @@ def target_of(spec: CalibrationSpec, nodes: Iterable[Resource]) -> Target | Wait
     whole = [node for node in chosen if not trouble_of(node)]
     if not whole:
         return _refused(chosen)
-    found = {_labels(node)[PRODUCT_LABEL] for node in whole}
+    found = {labels_of(node)[PRODUCT_LABEL] for node in whole}
     products = sorted(set(map(product_named, found)))
     if len(products) > 1:
         return Wrong(
@@ -69,7 +69,7 @@ def target_of(spec: CalibrationSpec, nodes: Iterable[Resource]) -> Target | Wait
 
 def trouble_of(node: Resource) -> str | None:
     """Return why the GPUs of a node cannot be measured; None if they can."""
-    labels = _labels(node)
+    labels = labels_of(node)
     devices = (node.get("status") or {}).get("allocatable") or {}
     if _is_sliced(labels, devices):
         return "is divided by MIG"
@@ -80,7 +80,7 @@ def trouble_of(node: Resource) -> str | None:
 
 def is_shared_node(node: Resource) -> bool:
     """Tell whether each GPU of a node is given to several pods at once."""
-    return _is_shared(_labels(node), (node.get("status") or {}).get("allocatable") or {})
+    return _is_shared(labels_of(node), (node.get("status") or {}).get("allocatable") or {})
 
 
 def _is_sliced(labels: Mapping[str, str], devices: Mapping[str, str]) -> bool:
@@ -108,7 +108,7 @@ def _no_whole_card(product: str) -> str | None:
 
 
 def _fits(node: Resource, product: str | None, labels: Mapping[str, str]) -> bool:
-    own = _labels(node)
+    own = labels_of(node)
     if any(own.get(name) != value for name, value in labels.items()) or PRODUCT_LABEL not in own:
         return False
     return product is None or whole_name(own[PRODUCT_LABEL]) == product_named(product)
@@ -132,7 +132,3 @@ def _refused(nodes: Sequence[Resource]) -> Wrong:
         message=f"{'; '.join(named)}{more}: the energy of one process cannot be measured there; switch the sharing of a"
         " node off during the calibration, or select another node",
     )
-
-
-def _labels(node: Resource) -> Mapping[str, str]:
-    return (node.get("metadata") or {}).get("labels") or {}

@@ -10,7 +10,7 @@ from typing import Any, Final
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import REFRESH, annotations_of, significant
 from joulecast_operator.api.calibrations import CalibrationSpec, Phase
-from joulecast_operator.api.conditions import Status, Truth, condition, condition_of
+from joulecast_operator.api.conditions import ConditionRow, Status, Truth, condition, conditions_of
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.calibrations.jobs import placement_hash, spec_hash
 from joulecast_operator.calibrations.results import RunSummary
@@ -96,10 +96,7 @@ def desired_status(calibration: Resource, state: PhaseUpdate, *, now: datetime) 
     status["schedule"] = _shown((calibration.get("spec") or {}).get("schedule"))
     status = {name: value for name, value in status.items() if value is not None}
     status["summary"] = _columns(status)
-    status["conditions"] = [
-        condition_of(current, kind, truth, reason, message, generation, now)
-        for kind, truth, reason, message in _conditions(current, state)
-    ]
+    status["conditions"] = conditions_of(calibration, _conditions(current, state), now=now)
     return status
 
 
@@ -132,8 +129,8 @@ def quality_of(summary: RunSummary) -> Status:
     )
 
 
-def _conditions(current: Resource, state: PhaseUpdate) -> tuple[tuple[str, Truth, str, str], ...]:
-    accepted: tuple[str, Truth, str, str] = (ACCEPTED, "True", "Accepted", "the spec can be carried out")
+def _conditions(current: Resource, state: PhaseUpdate) -> tuple[ConditionRow, ...]:
+    accepted: ConditionRow = (ACCEPTED, "True", "Accepted", "the spec can be carried out")
     if state.phase == "Refused":
         accepted = (ACCEPTED, "False", state.reason, state.message)
     return accepted, (CALIBRATED, _truth(current, state.phase), state.reason, state.message)

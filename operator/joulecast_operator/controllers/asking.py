@@ -104,6 +104,8 @@ class Asking(ABC):
     # -- what objects of the kind ask
 
     kind: ClassVar[Kind]
+    answer: ClassVar[str]
+    """What the kind asks for, in a sentence."""
     under_way: ClassVar[Waiting]
     """What the status says while the answer is made."""
 
@@ -235,7 +237,7 @@ class Asking(ABC):
         return open_request
 
     async def _answer(self, request: ForecastRequest, requester: Requester, *, again: bool) -> Outcome:
-        """Request the forecast. ``again``: the inputs are unchanged, so the look-up is subject to the rate limit."""
+        """Request the answer. ``again``: the inputs are unchanged, so the look-up is subject to the rate limit."""
         if again:
             await self._rate.wait()
         try:
@@ -289,7 +291,9 @@ class Asking(ABC):
         if is_answered(resource, inputs_hash(request)):
             written = await self._put(resource, same_generation(resource))
         else:
-            waiting = Waiting(reason="Suspended", message="spec.suspend is true: set it to false to get a forecast")
+            waiting = Waiting(
+                reason="Suspended", message=f"spec.suspend is true: set it to false to get a {self.answer}"
+            )
             written = await self._write(resource, waiting, request)
         self._queue.forget(key)
         return written

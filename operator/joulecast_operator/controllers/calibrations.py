@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from joulecast_operator.api.calibrations import CalibrationSpec, EnergyCalibration, Phase
-from joulecast_operator.api.conditions import Waiting, Wrong, condition, timestamp
+from joulecast_operator.api.conditions import Waiting, Wrong, condition, invalid_spec, timestamp
 from joulecast_operator.api.kinds import CALIBRATIONS, JOBS
 from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.calibrations import jobs, results
@@ -142,9 +142,7 @@ class Calibrations:
             spec = EnergyCalibration.model_validate(calibration).spec
             next_run(calibration, spec, datetime.now(UTC))
         except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            place = ".".join(map(str, problem["loc"]))
-            return Wrong(reason="InvalidSpec", message=f"{place}: {problem['msg']}; correct it and apply it again")
+            return invalid_spec(error, "correct it and apply it again")
         except ValueError as error:
             return Wrong(reason="InvalidSchedule", message=f"spec.schedule {spec.schedule!r}: {error}")
         settings = self._settings

@@ -26,6 +26,7 @@ class Estimates(Asking):
     """
 
     kind = ESTIMATES
+    answer = "forecast"
     under_way = Waiting(reason="Estimating", message="the model is being fetched and profiled")
 
     def __init__(

@@ -20,6 +20,7 @@ class Plans(Asking):
     """Reconciles EnergyPlans."""
 
     kind = PLANS
+    answer = "plan"
     under_way = Waiting(reason="Planning", message="the model is being fetched, and the candidates are priced")
 
     def _spec(self, resource: Resource) -> PlanSpec | Wrong:

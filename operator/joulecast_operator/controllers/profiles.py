@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from joulecast.errors import JoulecastError
-from joulecast_operator.api.conditions import Waiting, Wrong
+from joulecast_operator.api.conditions import Waiting, Wrong, invalid_spec
 from joulecast_operator.api.kinds import CONFIG_MAPS, PROFILES
 from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.api.products import product_named
@@ -148,11 +148,7 @@ class Profiles:
         try:
             spec = AcceleratorEnergyProfile.model_validate(profile).spec
         except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            return Wrong(
-                reason="InvalidSpec",
-                message=f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}; correct the profile",
-            )
+            return invalid_spec(error, "correct the profile")
         document = await self._document(spec)
         if isinstance(document, Wrong):
             return document

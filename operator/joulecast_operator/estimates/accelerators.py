@@ -10,7 +10,7 @@ from joulecast.accelerators.product_names import is_slice
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import FOR_ACCELERATOR
 from joulecast_operator.api.conditions import Waiting, Wrong
-from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.api.objects import Resource, labels_of, mapping, mappings
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
 from joulecast_operator.calibrations.nodes import is_shared_node
 from joulecast_operator.estimates.summary import energies
@@ -126,4 +126,4 @@ def _of_nodes(workload: Resource, eligible: Sequence[Resource]) -> WorkloadAccel
 
 
 def _label(node: Resource) -> str:
-    return str(mapping(mapping(node.get("metadata")).get("labels")).get(PRODUCT_LABEL) or "")
+    return str(labels_of(node).get(PRODUCT_LABEL) or "")

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from joulecast.serving.kernels import graph_runtime
 from joulecast.workloads import DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION
 from joulecast_operator.api.annotations import REFRESH, annotations_of
-from joulecast_operator.api.conditions import Waiting, Wrong
+from joulecast_operator.api.conditions import Waiting, Wrong, invalid_spec
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, Accelerators, EstimateSpec, InferenceEnergyEstimate
 from joulecast_operator.api.models import TargetReference
-from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.objects import Resource, labels_of
 from joulecast_operator.api.parts import Part
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
 from joulecast_operator.api.workload import DEFAULT_OUTPUT_TOKENS, WorkloadSpec, quantity
@@ -40,9 +40,7 @@ def validated(model: type[Validated], resource: Resource, what: str) -> Validate
     try:
         return model.model_validate(resource)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        return Wrong(reason="InvalidSpec", message=f"{place}: {problem['msg']}; correct it and apply the {what} again")
+        return invalid_spec(error, f"correct it and apply the {what} again")
 
 
 def request_of(
@@ -185,7 +183,7 @@ def accelerators_of(
 
 def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
     """Return the GPU product of a node that carries the ``wanted`` labels; None if it has none or lacks a label."""
-    labels = (node.get("metadata") or {}).get("labels") or {}
+    labels = labels_of(node)
     if any(labels.get(key) != value for key, value in wanted.items()):
         return None
     label = labels.get(PRODUCT_LABEL)

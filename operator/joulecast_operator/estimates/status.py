@@ -12,16 +12,17 @@ from joulecast_operator.api.conditions import (
     PROFILED,
     READY,
     RESOLVED,
+    ConditionRow,
     Status,
     Truth,
     Waiting,
     Wrong,
     condition,
-    condition_of,
+    conditions_of,
     timestamp,
 )
 from joulecast_operator.api.estimates import MAXIMUM_REASONS, MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
-from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.objects import Resource, camel
 from joulecast_operator.estimates.outcomes import Failure, Forecast, reasons_without_forecast
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.summary import summary_of
@@ -34,9 +35,6 @@ _OUTPUTS: Final = (
 
 
 _ENERGIES: Final = ("joulesPerBatch", "joulesPerRequest")
-
-ConditionRow = tuple[str, Truth, str, str]
-"""A condition: its type, status, reason and message."""
 
 Unanswered = Failure | Waiting | Wrong
 """Why there is no answer to a request."""
@@ -105,9 +103,7 @@ def desired_status(
         rows = _conditions_of_forecast(result)
     else:
         rows = conditions_without(result, kept=Kept(reason="Estimated", what="forecast") if kept else None)
-    status["conditions"] = [
-        condition_of(current, kind, truth, reason, message, generation, now) for kind, truth, reason, message in rows
-    ]
+    status["conditions"] = conditions_of(estimate, rows, now=now)
     return {name: value for name, value in status.items() if value is not None}
 
 
@@ -204,7 +200,7 @@ def _outputs(result: Forecast, current: Resource, now: datetime) -> Status:
         "modelDigest": result.digest,
         "modelPath": bounds.text(result.path) or None,
         "verification": result.verification,
-        "totals": {_camel(name): value for name, value in result.totals.items()},
+        "totals": {camel(name): value for name, value in result.totals.items()},
         "results": results,
         "unsupportedOperators": [bounds.name(each) for each in result.unsupported[: bounds.LISTED]] or None,
         "summary": summary_of(results[0], bounds.text(model_title(result.image, None))),
@@ -217,8 +213,3 @@ def _outputs(result: Forecast, current: Resource, now: datetime) -> Status:
     unchanged = all(current.get(name) == status[name] for name in ("modelDigest", "results"))
     status["estimatedAt"] = current["estimatedAt"] if unchanged and "estimatedAt" in current else timestamp(now)
     return status
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.title() for word in rest)

@@ -19,7 +19,7 @@ from joulecast_operator.api.kinds import (
     RESOURCE_SLICES,
     Kind,
 )
-from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.api.objects import Resource, labels_of, mapping, mappings
 from joulecast_operator.api.workload import CLOCK_FIELD
 from joulecast_operator.index.stores import Link
 from joulecast_operator.workloads import discovery, placement, pods, power_limits
@@ -152,7 +152,7 @@ def _in_one_form(kind: Kind, resource: Resource) -> tuple[Resource, int | None]:
 
 def _queue(resource: Resource) -> dict[str, Any]:
     """Return the label of a workload that names its queue, as a part of its metadata."""
-    named = _some(mapping(mapping(resource.get("metadata")).get("labels")), (QUEUE_LABEL,))
+    named = _some(labels_of(resource), (QUEUE_LABEL,))
     return {"labels": named} if named else {}
 
 

@@ -10,6 +10,8 @@ from joulecast_operator.api.annotations import state_of
 from joulecast_operator.api.conditions import READY, condition
 from joulecast_operator.api.kinds import DEPLOYMENTS, PLANS, Kind
 from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.kubectl.standing import UNSEEN
+from joulecast_operator.plans.status import UNITS
 
 _LIMITS: Final = {
     "latencyMilliseconds": "latency",
@@ -17,8 +19,6 @@ _LIMITS: Final = {
     "interTokenLatencyMilliseconds": "time between tokens",
 }
 """The limits of an objective, in words, by field of ``spec.slo``."""
-
-_UNSEEN: Final = "the controller has not looked at it yet: check that it runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Plan:
     def per(self) -> str:
         """Return what joules are counted by, in words."""
         counted = str(self.status.get("countedBy") or "Inference")
-        return {"OutputToken": "output token"}.get(counted, counted.lower())
+        return next((unit.words for unit in UNITS.values() if unit.field == counted), counted.lower())
 
 
 def plan_of(resource: Resource) -> Plan:
@@ -64,7 +64,7 @@ def plan_of(resource: Resource) -> Plan:
         asked=_asked(spec),
         state=state_of(resource),
         reason=str(ready.get("reason") or ""),
-        message=str(ready.get("message") or _UNSEEN),
+        message=str(ready.get("message") or UNSEEN),
         status=status,
     )
 

@@ -16,7 +16,7 @@ from joulecast_operator.kubectl.names import Named
 from joulecast_operator.kubectl.plans import Plan, of_target, plan_of
 from joulecast_operator.kubectl.ranking import Ranking, ranked
 from joulecast_operator.kubectl.server import RequestError, Server
-from joulecast_operator.kubectl.standing import Estimates, is_counted, standing_of
+from joulecast_operator.kubectl.standing import UNSEEN, Estimates, is_counted, standing_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ def explanation_at(server: Server, namespace: str, named: Named) -> tuple[Explan
     found = _found(server, namespace, named)
     if named.kind is ESTIMATES:
         ready = condition(mapping(found.get("status")), READY) or {}
-        message = str(ready.get("message") or "the controller has not looked at it yet: check that it runs")
+        message = str(ready.get("message") or UNSEEN)
         return explained(standing_of_estimate(found, state=state_of(found), message=message)), None
     estimates = Estimates(server.all(ESTIMATES, namespace))
     return explained(standing_of(found, estimates, namespace)), found

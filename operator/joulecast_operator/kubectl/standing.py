@@ -13,6 +13,7 @@ from joulecast_operator.api.workload import quantity
 from joulecast_operator.estimates.fleet import asked_of, busy_share, power_watts
 from joulecast_operator.index import slim
 from joulecast_operator.index.stores import Link
+from joulecast_operator.sites.costs import OF_PHASE
 from joulecast_operator.workloads import discovery
 from joulecast_operator.workloads.choice import estimate_for
 from joulecast_operator.workloads.dimensions import PHASES
@@ -40,20 +41,16 @@ class Figure:
     upper: float
 
 
-_FIELDS: Final = {
-    "request": ("joulesPerRequest", "request"),
-    "prefill": ("joulesPerInputToken", "input token"),
-    "decode": ("joulesPerOutputToken", "output token"),
-}
-"""The field of a result that stands for it, by phase, and what its joules are per; of a batch see ``figure_of``."""
+UNSEEN: Final = "the controller has not looked at it yet: check that it runs"
+"""What is said of an object without a status."""
 
 
 def figure_of(row: Resource) -> Figure:
     """Return the energy of a result, of one inference where it is of a batch."""
-    name, per = _FIELDS.get(PHASES.value(row), ("joulesPerBatch", "inference"))
+    per, name = OF_PHASE.get(PHASES.value(row), OF_PHASE["forward"])
     size = int(row.get("batchSize") or 1) if per == "inference" else 1
     joules, lower, upper = (float(row.get(f"{name}{end}") or 0.0) / size for end in ("", "Lower", "Upper"))
-    return Figure(per=per, joules=joules, lower=lower, upper=upper)
+    return Figure(per=per.replace("_", " "), joules=joules, lower=lower, upper=upper)
 
 
 class Estimates:

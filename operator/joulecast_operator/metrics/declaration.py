@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -48,6 +49,11 @@ class Metric:
     def family(self) -> GaugeMetricFamily:
         """Return an empty family, for a collector that fills it at scrape time."""
         return GaugeMetricFamily(self.name, self.text, labels=self.labels)
+
+
+def finite(value: object) -> float | None:
+    """Return a number of a status as the value of a sample; None for anything else, such as infinity."""
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def identity_of(resource: Resource) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -15,7 +14,7 @@ from joulecast_operator.api.annotations import READY, state_of
 from joulecast_operator.api.conditions import PROFILED, RESOLVED, condition
 from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS
 from joulecast_operator.api.objects import Resource, mapping, mappings
-from joulecast_operator.metrics.declaration import Metric, identity_of
+from joulecast_operator.metrics.declaration import Metric, finite, identity_of
 from joulecast_operator.metrics.exposition import LargeFamily, Point, label_text
 from joulecast_operator.metrics.fleet.costs import ServedCost, served_cost
 from joulecast_operator.workloads.choice import row_for, rows_of
@@ -205,9 +204,9 @@ def _served(labels: tuple[str, ...], row: Resource, known: tuple[str, ...]) -> S
     return ServedRow(
         labels=tuple(map(sys.intern, labels)),
         known=tuple(map(sys.intern, known)),
-        values=tuple(_finite(row.get(metric.field)) if _is_of(metric, generated) else None for metric in FORECASTS),
+        values=tuple(finite(row.get(metric.field)) if _is_of(metric, generated) else None for metric in FORECASTS),
         generation=tuple(map(sys.intern, _generation_labels(labels, row))) if generated else (),
-        generated=tuple(_finite(row.get(metric.field)) for metric in GENERATIONS) if generated else (),
+        generated=tuple(finite(row.get(metric.field)) for metric in GENERATIONS) if generated else (),
     )
 
 
@@ -224,10 +223,6 @@ def is_generation(row: Resource) -> bool:
 def _generation_labels(labels: tuple[str, ...], row: Resource) -> tuple[str, ...]:
     *identity, accelerator, _, precision = labels
     return (*identity, accelerator, precision, *(str(row.get(field) or "") for field in _OF_GENERATION))
-
-
-def _finite(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def estimate_families(rows: Iterable[ServedRow]) -> Iterator[GaugeMetricFamily]:

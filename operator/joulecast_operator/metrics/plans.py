@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -11,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import ready_condition
 from joulecast_operator.api.objects import Resource, mapping
-from joulecast_operator.metrics.declaration import Metric, identity_of
+from joulecast_operator.metrics.declaration import Metric, finite, identity_of
 
 PLAN_LABELS: Final = ("namespace", "plan", "workload")
 
@@ -47,10 +46,11 @@ def plan_families(plans: Iterable[Resource]) -> Iterator[GaugeMetricFamily]:
         accelerator, summary = str(chosen.get("accelerator", "")), mapping(status.get("summary"))
         told = (str(summary.get("choice", "")), str(status.get("countedBy", "")), _reason(plan))
         info.add_metric((*labels, accelerator, *map(bounds.name, told)), 1)
-        percent, watts = mapping(status.get("saving")).get("percent"), chosen.get("averagePowerWatts")
-        if isinstance(percent, (int, float)) and math.isfinite(percent):
+        percent = finite(mapping(status.get("saving")).get("percent"))
+        watts = finite(chosen.get("averagePowerWatts"))
+        if percent is not None:
             saved.add_metric(labels, percent / 100)
-        if isinstance(watts, (int, float)) and math.isfinite(watts):
+        if watts is not None:
             power.add_metric((*labels, accelerator), watts)
     yield from (info, saved, power)
 

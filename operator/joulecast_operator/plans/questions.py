@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final
 
-from joulecast.planning.settings import LIMITS
+from joulecast.planning.settings import LIMIT_SHARES, LIMITS
 from joulecast.serving.kernels import graph_runtime
+from joulecast.serving.requests import DEGREES
 from joulecast.workloads import DEFAULT_PRECISION
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.objects import Resource
@@ -20,13 +21,12 @@ from joulecast_operator.estimates.inputs import accelerators_of, refresh_of, val
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.targets import FoundModel, model_of
 from joulecast_operator.index.index import Index
+from joulecast_operator.plans.status import UNITS
 from joulecast_operator.plans.today import today_of
 from joulecast_operator.profiles.usable import Override
 
-_DEGREES: Final = 4  # tried of a language model that generates, where none are named
-_LIMITS_TRIED: Final = 12  # by tryPowerLimits
 _TOKENS: Final = ("input_tokens", "output_tokens", "cached_tokens")
-_UNITS: Final = {"Inference": "inference", "Request": "request", "OutputToken": "output_token"}
+_UNITS: Final = {unit.field: name for name, unit in UNITS.items()}
 
 
 def spec_of(plan: Resource) -> PlanSpec | Wrong:
@@ -49,7 +49,7 @@ def request_of(
     count = _count(spec, len(products))
     if count > MAXIMUM_CANDIDATES:
         return _too_many(count)
-    runtime, candidates = spec.runtime or model.runtime, spec.candidates or PlanCandidates.model_validate({})
+    runtime, candidates = spec.runtime or model.runtime, _candidates(spec)
     priced = {*products, *([question["today"]["accelerator"]] if question.get("today") else [])}
     wanted = graph_runtime(runtime)
     return ForecastRequest(
@@ -87,7 +87,7 @@ def _products(spec: PlanSpec, index: Index) -> tuple[str, ...] | Waiting:
 def _question(plan: Resource, spec: PlanSpec, model: FoundModel, index: Index) -> dict[str, Any]:
     if spec.split is not None:
         return {"split": _split(spec.split)}
-    candidates = spec.candidates or PlanCandidates.model_validate({})
+    candidates = _candidates(spec)
     today = today_of(plan, spec, model, index)
     return {
         "batch_sizes": list(candidates.batch_sizes or ()),
@@ -101,6 +101,11 @@ def _question(plan: Resource, spec: PlanSpec, model: FoundModel, index: Index) -
         "today": today.setting,
         "notes": list(today.notes),
     }
+
+
+def _candidates(spec: PlanSpec) -> PlanCandidates:
+    """Return what the plan may choose from; with nothing given if the spec says nothing."""
+    return spec.candidates or PlanCandidates.model_validate({})
 
 
 def _split(split: PlanSplit) -> dict[str, Any]:
@@ -134,10 +139,10 @@ def _generation(spec: PlanSpec, model: FoundModel) -> dict[str, Any]:
 
 def _count(spec: PlanSpec, accelerators: int) -> int:
     """Return how many settings are priced at most; of a model that may be no language model, as if it were one."""
-    candidates = spec.candidates or PlanCandidates.model_validate({})
+    candidates = _candidates(spec)
     if spec.split is not None:
         return 0
-    degrees = len(candidates.tensor_parallel or ()) or (1 if candidates.batch_sizes else _DEGREES)
+    degrees = len(candidates.tensor_parallel or ()) or (1 if candidates.batch_sizes else len(DEGREES))
     axes = (
         accelerators,
         len(candidates.batch_sizes or candidates.concurrencies or ()) or SIZES,
@@ -145,7 +150,7 @@ def _count(spec: PlanSpec, accelerators: int) -> int:
         degrees,
         1 + len(candidates.power_limits_watts or ()) + len(candidates.clocks_mhz or ()),
     )
-    return math.prod(axes) + (_LIMITS_TRIED if candidates.try_power_limits else 0)
+    return math.prod(axes) + (len(LIMIT_SHARES) if candidates.try_power_limits else 0)
 
 
 def _too_many(count: int) -> Wrong:

@@ -13,17 +13,17 @@ from joulecast_operator.api.conditions import (
     PROFILED,
     READY,
     RESOLVED,
+    ConditionRow,
     EventToPost,
     Status,
     condition,
-    condition_of,
+    conditions_of,
     timestamp,
 )
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.estimates.outcomes import Failure, Planned
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.status import (
-    ConditionRow,
     Kept,
     Unanswered,
     conditions_without,
@@ -51,7 +51,7 @@ class Unit:
     words: str
 
 
-_UNITS: Final = {
+UNITS: Final = {
     "inference": Unit(field="Inference", words="inference"),
     "request": Unit(field="Request", words="request"),
     "output_token": Unit(field="OutputToken", words="output token"),
@@ -92,9 +92,7 @@ def desired_status(plan: Resource, result: PlanState, *, request: ForecastReques
     elif isinstance(result, Failure) and result.digest:
         status["modelDigest"] = result.digest
     rows = _made(result) if isinstance(result, Planned) else conditions_without(result, kept=kept)
-    status["conditions"] = [
-        condition_of(current, kind, truth, reason, message, generation, now) for kind, truth, reason, message in rows
-    ]
+    status["conditions"] = conditions_of(plan, rows, now=now)
     return {name: value for name, value in status.items() if value is not None}
 
 
@@ -144,7 +142,7 @@ def _choice(answer: Mapping[str, Any]) -> Status:
     rows = {name: [_row(each) for each in answer[source]] for name, source in _LISTS.items() if answer[source]}
     single = {name: _row(answer[name]) for name in ("choice", "today") if answer[name]}
     return {
-        "countedBy": _UNITS[answer["unit"]].field,
+        "countedBy": UNITS[answer["unit"]].field,
         **single,
         "saving": answer["saving"],
         **rows,
@@ -163,7 +161,7 @@ def _told(answer: Mapping[str, Any]) -> dict[str, str]:
     chosen = answer["choice"]
     if chosen is None:
         return {"choice": "undecided" if answer["leaders"] else "none"} | _saves(answer)
-    unit = _UNITS[answer["unit"]].words
+    unit = UNITS[answer["unit"]].words
     lower, upper = significant(chosen["joulesLower"]), significant(chosen["joulesUpper"])
     found = {"choice": chosen[_WORDS], "joules": f"{significant(chosen['joules'])} J/{unit} ({lower}–{upper})"}
     if answer["rated"]:

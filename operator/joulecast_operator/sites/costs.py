@@ -9,7 +9,7 @@ from typing import Any, Final
 from joulecast.site import Site, SiteCost, cost_at, cost_document
 from joulecast_operator.api.annotations import significant
 from joulecast_operator.api.conditions import Status, Waiting, Wrong, condition, condition_of
-from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.api.objects import Resource, camel, mapping
 from joulecast_operator.sites.choice import SiteState
 
 COSTED: Final = "Costed"
@@ -58,24 +58,25 @@ def cost_of(site: Site, row: Mapping[str, Any], watts: float | None = None) -> S
 def unit_energy(row: Mapping[str, Any]) -> tuple[str, float] | None:
     """Return what stands for a result, by its phase, and the joules of one of it; None if the result lacks them."""
     phase = row.get("phase") or "forward"
-    per, field = _OF_PHASE.get(phase, ("", ""))
+    per, field = OF_PHASE.get(phase, ("", ""))
     joules = row.get(field)
     if not isinstance(joules, (int, float)):
         return None
     return per, float(joules) / (int(row.get("batchSize") or 1) if phase == "forward" else 1)
 
 
-_OF_PHASE: Final = {
+OF_PHASE: Final = {
     "forward": ("inference", "joulesPerBatch"),
     "prefill": ("input_token", "joulesPerInputToken"),
     "decode": ("output_token", "joulesPerOutputToken"),
     "request": ("request", "joulesPerRequest"),
 }
+"""What stands for a result, by its phase, and the field with the joules of one of it, or of a batch."""
 
 
 def _document(site: Site, cost: SiteCost, watts: float | None) -> dict[str, Any]:
-    found = {_camel(name): value for name, value in cost_document(cost).items() if value is not None}
-    found |= {"per": _camel(cost.per), "powerOf": "oneReplica" if watts is None else "target"}
+    found = {camel(name): value for name, value in cost_document(cost).items() if value is not None}
+    found |= {"per": camel(cost.per), "powerOf": "oneReplica" if watts is None else "target"}
     if site.carbon_source and cost.grams_co2e is not None:
         found["carbonSource"] = site.carbon_source
     return found
@@ -126,8 +127,3 @@ def _with_condition(
         said = condition_of(current, COSTED, "False", wrong.reason, wrong.message, generation, now)
     *others, ready = status["conditions"]
     return {**status, "conditions": [*others, said, ready]}
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word[:1].upper() + word[1:] for word in rest)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from joulecast.errors import WorkloadError
 from joulecast.site import Site
-from joulecast_operator.api.conditions import Wrong
+from joulecast_operator.api.conditions import Wrong, invalid_spec
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.api.sites.site import EnergySite, SiteSpec
 
@@ -31,9 +31,7 @@ def spec_of(site: Resource) -> SiteSpec | Wrong:
     try:
         return EnergySite.model_validate(site).spec
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        return Wrong(reason="InvalidSpec", message=f"{place}: {problem['msg']}; correct the EnergySite")
+        return invalid_spec(error, "correct the EnergySite")
 
 
 def site_of(name: str, spec: SiteSpec, data: Mapping[str, Any] | None = None) -> Site | Wrong:

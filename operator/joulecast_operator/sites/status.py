@@ -9,7 +9,7 @@ from typing import Final
 from joulecast.site import Hourly, Site
 from joulecast.units import round_significant
 from joulecast_operator.api.annotations import significant
-from joulecast_operator.api.conditions import READY, Status, Truth, Wrong, condition_of
+from joulecast_operator.api.conditions import READY, ConditionRow, Status, Truth, Wrong, conditions_of
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.sites.choice import SEVERAL_DEFAULTS, SiteState
 
@@ -22,20 +22,16 @@ _DIGITS: Final = 6
 def site_status(site: Resource, state: SiteState, *, defaults: Sequence[str], estimates: int, now: datetime) -> Status:
     """Return the status. ``defaults``: the names of all sites that say that they are the default. ``estimates``: how
     many this one prices."""
-    current, metadata = mapping(site.get("status")), mapping(site.get("metadata"))
-    generation = metadata.get("generation")
-    conditions = [_default(str(metadata.get("name")), defaults), _ready(state)]
-    status: Status = {"observedGeneration": generation, "estimates": estimates}
+    metadata = mapping(site.get("metadata"))
+    rows = _default(str(metadata.get("name")), defaults), _ready(state)
+    status: Status = {"observedGeneration": metadata.get("generation"), "estimates": estimates}
     if isinstance(state, Site):
         status |= _figures(state)
-    status["conditions"] = [
-        condition_of(current, kind, truth, reason, message, generation, now)
-        for kind, truth, reason, message in conditions
-    ]
+    status["conditions"] = conditions_of(site, rows, now=now)
     return {name: value for name, value in status.items() if value is not None}
 
 
-def _default(name: str, defaults: Sequence[str]) -> tuple[str, Truth, str, str]:
+def _default(name: str, defaults: Sequence[str]) -> ConditionRow:
     if name not in defaults:
         return DEFAULT, "False", "NotDefault", "the site prices the estimates that name it in spec.siteName"
     if len(defaults) == 1:
@@ -49,7 +45,7 @@ def _default(name: str, defaults: Sequence[str]) -> tuple[str, Truth, str, str]:
     )
 
 
-def _ready(state: SiteState) -> tuple[str, Truth, str, str]:
+def _ready(state: SiteState) -> ConditionRow:
     if isinstance(state, Site):
         return READY, "True", "Valid", "estimates are priced by these figures"
     truth: Truth = "False" if isinstance(state, Wrong) else "Unknown"

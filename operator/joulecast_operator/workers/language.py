@@ -26,6 +26,7 @@ from joulecast.sources.facts.json_files import parsed_object
 from joulecast.sources.facts.model_facts import FORMAT, ModelFacts
 from joulecast.workloads import DEFAULT_ENGINE, DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION, DEFAULT_RUNTIME
 from joulecast_operator.api import bounds
+from joulecast_operator.api.objects import camel
 from joulecast_operator.api.workload import CLOCK_FIELD
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.priced import (
@@ -33,8 +34,6 @@ from joulecast_operator.workers.priced import (
     answer,
     batch_layers,
     batch_result,
-    camel,
-    caps_of,
     finite,
     finite_batch,
     priced_by_product,
@@ -84,14 +83,20 @@ def refuse_generation(header: Header) -> None:
 def forecast(header: Header, skeleton: bytes) -> Header:
     """Return the forecasts of a language model on all accelerators. Raises JoulecastError."""
     fetched = facts(FetchedModel(**header["model"], skeleton=skeleton))
+    model = model_of(header, fetched)
+    priced = _passes(header, fetched, model) if _is_forward(header, model) else _generations(header, fetched, model)
+    return priced | {"unsupported": [], "notes": _notes(model)}
+
+
+def model_of(header: Header, fetched: FetchedModel) -> LanguageModel:
+    """Return the language model of a job. Raises WorkloadError for inputs that are no tokens, and what reading it
+    raises."""
     if header["input_shapes"] or header["input_values"]:
         raise WorkloadError(
             f"{fetched.reference} is a language model, whose input is tokens: give spec.workload.inputTokens, and leave"
             " inputShapes and inputValues out"
         )
-    model = in_cache_precision(language_model(fetched, architecture=header["architecture"]), header["cache_precision"])
-    priced = _passes(header, fetched, model) if _is_forward(header, model) else _generations(header, fetched, model)
-    return priced | {"unsupported": [], "notes": _notes(model)}
+    return in_cache_precision(language_model(fetched, architecture=header["architecture"]), header["cache_precision"])
 
 
 def facts(fetched: FetchedModel) -> FetchedModel:
@@ -122,15 +127,7 @@ def _passes(header: Header, fetched: FetchedModel, model: LanguageModel) -> Head
         return [finite_batch(price_forward(each, accelerator, **asked)) for each in profiles]
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
-    return answer(
-        estimates,
-        unavailable,
-        profiles[0].totals,
-        result=_pass_result,
-        layers=batch_layers,
-        caps=caps_of(header),
-        dearest_first=header.get("dearest_first", False),
-    )
+    return answer(header, estimates, unavailable, profiles[0].totals, result=_pass_result, layers=batch_layers)
 
 
 def _pass_result(estimate: EnergyEstimate) -> Header:
@@ -171,15 +168,8 @@ def _generations(header: Header, fetched: FetchedModel, model: LanguageModel) ->
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
     first = profile_language_model(fetched, model, batch_size=1, tokens=asked.new_tokens)
-    return answer(
-        estimates,
-        unavailable,
-        first.totals,
-        result=partial(_result, header),
-        layers=_top_layers,
-        caps=caps_of(header),
-        dearest_first=header.get("dearest_first", False),
-    )
+    result = partial(_result, header)
+    return answer(header, estimates, unavailable, first.totals, result=result, layers=_top_layers)
 
 
 def request(header: Header) -> GenerationRequest:

@@ -18,6 +18,7 @@ from joulecast.layers import ModelProfile, Totals
 from joulecast.serving.kernels import graph_runtime
 from joulecast_operator.api import bounds
 from joulecast_operator.api.estimates import MAXIMUM_TOP_LAYERS
+from joulecast_operator.api.objects import camel
 from joulecast_operator.api.workload import CLOCK_FIELD
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.sandbox import error_fields
@@ -86,25 +87,24 @@ def finite_batch(estimate: EnergyEstimate) -> EnergyEstimate:
 
 
 def answer(
+    header: Header,
     estimates: Sequence[R],
     unavailable: Mapping[str, Header],
     counted: Totals,
     *,
     result: Callable[[R], Header],
     layers: Callable[[R], list[Header]],
-    caps: Header,
-    dearest_first: bool = False,
 ) -> Header:
     """Return what a job answers: a result of each forecast, and of the first one the top layers and the reasons of its
     interval.
 
-    ``counted``: the model's size. ``caps``: fields of each result, as ``caps_of`` gives them. ``dearest_first``: begin
-    with the accelerator that needs most energy. Two forecasts for the same accelerator and batch size, which two labels
-    may name, are one result.
+    ``header``: that of the job, whose caps each result repeats; with ``dearest_first`` the accelerator that needs most
+    energy comes first. ``counted``: the model's size. Two forecasts for the same accelerator and batch size, which two
+    labels may name, are one result.
     """
     results: dict[tuple[Any, Any], Header] = {}
-    pairs = [(each, result(each) | caps) for each in estimates]
-    if dearest_first:
+    pairs = [(each, result(each) | _caps(header)) for each in estimates]
+    if header.get("dearest_first"):
         energies = _energies(row for _, row in pairs)
         pairs.sort(key=lambda pair: -energies[pair[1]["accelerator"]])
     for _, each in pairs:
@@ -147,7 +147,7 @@ def batch_layers(estimate: EnergyEstimate) -> list[Header]:
     return top_layers(estimate.layers, estimate.joules_per_batch)
 
 
-def caps_of(header: Header) -> Header:
+def _caps(header: Header) -> Header:
     """Return the caps of a job's accelerators, as fields of a result; {} where they run as they come."""
     caps = {"powerLimitWatts": header["power_limit_watts"], CLOCK_FIELD: header["clock_mhz"]}
     return {name: value for name, value in caps.items() if value is not None}
@@ -162,12 +162,6 @@ def top_layers(layers: Iterable[LayerEnergy], total_joules: float) -> list[Heade
     """Return the layers that need most of ``total_joules``, in descending order."""
     ranked = sorted(layers, key=lambda layer: layer.joules, reverse=True)[:MAXIMUM_TOP_LAYERS]
     return [_top_layer(layer, total_joules) for layer in ranked if layer.joules > 0]
-
-
-def camel(name: str) -> str:
-    """Return the name that a field in snake_case has in a status."""
-    head, *rest = name.split("_")
-    return head + "".join(word.title() for word in rest)
 
 
 def six_digits(value: float) -> float:

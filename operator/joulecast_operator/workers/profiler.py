@@ -32,7 +32,6 @@ from joulecast_operator.workers.priced import (
     answer,
     batch_layers,
     batch_result,
-    caps_of,
     finite_batch,
     priced_by_product,
     unsupported,
@@ -55,9 +54,9 @@ _FIELDS: Final = {
 
 def work(header: Header, body: bytes) -> tuple[Header, bytes]:
     """Do one job. Raises JoulecastError."""
-    return {"validate": lambda: _validate(header), "plan": lambda: _plan(header, body)}.get(
-        header["operation"], lambda: _forecast(header, body)
-    )()
+    if header["operation"] == "validate":
+        return _validate(header)
+    return _plan(header, body) if header["operation"] == "plan" else _forecast(header, body)
 
 
 def in_fields(message: str) -> str:
@@ -181,15 +180,7 @@ def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Head
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
     first = profiles[header["batch_sizes"][0]]
-    found = answer(
-        estimates,
-        unavailable,
-        first.totals,
-        result=batch_result,
-        layers=batch_layers,
-        caps=caps_of(header),
-        dearest_first=header.get("dearest_first", False),
-    )
+    found = answer(header, estimates, unavailable, first.totals, result=batch_result, layers=batch_layers)
     return with_idle_power(found, header) | {"unsupported": unsupported(first), "notes": []}
 
 

@@ -19,7 +19,7 @@ from joulecast_operator.api.annotations import (
 )
 from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.kinds import ANNOTATED, MANAGED_BY_LABEL, MANAGER
-from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.api.objects import Resource, labels_of, mapping, mappings
 from joulecast_operator.api.products import product_named
 from joulecast_operator.workloads import placement, power_limits
 from joulecast_operator.workloads.containers import named_model, reference_of, serving
@@ -186,7 +186,7 @@ def inputs_hash(workload: Resource) -> str:
         service_account(workload),
         placement.kept(spec),
         power_limits.of_pods(workload),
-        mapping(mapping(workload.get("metadata")).get("labels")).get(QUEUE_LABEL),
+        labels_of(workload).get(QUEUE_LABEL),
     ]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 

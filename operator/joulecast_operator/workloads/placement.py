@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from joulecast.accelerators.product_names import is_slice
 from joulecast_operator.api.conditions import Wrong
-from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.api.objects import Resource, labels_of, mapping, mappings
 from joulecast_operator.api.products import (
     GPU,
     PRODUCT_LABEL,
@@ -91,7 +91,7 @@ def may_run(pod: Resource, node: Resource) -> bool:
     """
     if not all(_tolerated(taint, pod) for taint in lasting_taints(node)):
         return False
-    labels = mapping(mapping(node.get("metadata")).get("labels"))
+    labels = labels_of(node)
     if any(labels.get(name) != value for name, value in mapping(pod.get("nodeSelector")).items()):
         return False
     terms = _terms(pod)

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from joulecast.energy.profile import POWER_LIMIT_WATTS
 from joulecast_operator.api.annotations import annotations_of
 from joulecast_operator.api.conditions import Wrong
-from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.api.objects import Resource, labels_of, mapping
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
 from joulecast_operator.workloads import placement
 from joulecast_operator.workloads.pods import pod_spec, pod_template
@@ -65,10 +65,10 @@ def invalid(workload: Resource) -> Wrong | None:
 
 def _of_nodes(workload: Resource, nodes: Iterable[Resource], products: Collection[str]) -> PowerLimit | Wrong:
     pod, found, held = pod_spec(workload), set[int | None](), list(nodes)
-    if not any(NODE_LIMIT in _labels(node) for node in held):
+    if not any(NODE_LIMIT in labels_of(node) for node in held):
         return PowerLimit()
     for node in held:
-        labels = _labels(node)
+        labels = labels_of(node)
         limit = str(labels.get(NODE_LIMIT) or "")
         if product_named(str(labels.get(PRODUCT_LABEL) or "")) not in products or not placement.may_run(pod, node):
             continue
@@ -86,10 +86,6 @@ def _differing(limits: Collection[int | None]) -> str:
     more = " and none" if None in limits else ""
     said = f"nodes that the pods may run on have different power limits ({listed}{more}), so that none is taken"
     return f"{said}: name one in spec.workload.powerLimitWatts"
-
-
-def _labels(node: Resource) -> Resource:
-    return mapping(mapping(node.get("metadata")).get("labels"))
 
 
 def _watts(written: str) -> int | None:

@@ -8,13 +8,17 @@ from pydantic import ConfigDict, Field
 
 from joulecast.serving.requests import LONGEST_TOKENS, MOST_REQUESTS
 from joulecast_operator.api.estimates import Accelerators
-from joulecast_operator.api.models import ModelSource, TargetReference
+from joulecast_operator.api.models import (
+    GivenRuntime,
+    ImagePullSecrets,
+    ModelSource,
+    ResolveInterval,
+    TargetReference,
+)
 from joulecast_operator.api.parts import (
     SET,
     Accelerator,
     Part,
-    SecretReference,
-    ServingRuntime,
     rules,
 )
 from joulecast_operator.api.workload import (
@@ -272,25 +276,7 @@ class PlanSpec(Part):
     split: PlanSplit | None = Field(
         None, description="Price cuts of the graph between two machines in place of a choice."
     )
-    runtime: ServingRuntime | None = Field(
-        None,
-        description="The runtime that executes the model. When left out: the inference engine of the target, else vllm"
-        " for a language model and torch-eager for any other.",
-    )
-    resolve_interval: str = Field(
-        "15m",
-        min_length=2,
-        max_length=16,
-        pattern="^([0-9]+(h|m|s))+$",
-        description="How often the image's tag, the hub's revision or the ConfigMap is looked up again, such as 15m or"
-        " 1h30m; at least 1m.",
-        json_schema_extra=rules(("duration(self) >= duration('1m')", "must be 1m or longer")),
-    )
+    runtime: GivenRuntime = None
+    resolve_interval: ResolveInterval = "15m"
     suspend: bool = Field(False, description="While true, nothing is fetched or planned, and the present plan is kept.")
-    image_pull_secrets: list[SecretReference] = Field(
-        default_factory=list,
-        max_length=10,
-        description="Secrets of this namespace to pull the image with. An admin of the namespace must allow joulecast"
-        " to read them.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-    )
+    image_pull_secrets: ImagePullSecrets = Field(default_factory=list)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from typing import Final, NamedTuple
 from prometheus_client.core import GaugeMetricFamily
 
 from joulecast_operator.api.objects import Resource, mapping
-from joulecast_operator.metrics.declaration import Metric
+from joulecast_operator.metrics.declaration import Metric, finite
 from joulecast_operator.metrics.exposition import LargeFamily, Point, label_text
 
 _OBJECT: Final = ("namespace", "estimate", "site")
@@ -75,7 +74,7 @@ def served_cost(namespace: str, estimate: str, status: Resource) -> ServedCost |
     )
     labels = sys.intern(namespace), sys.intern(estimate), sys.intern(str(cost["site"]))
     currency, per = sys.intern(str(cost.get("currency") or "")), sys.intern(str(cost.get("per") or ""))
-    return ServedCost(labels=labels, currency=currency, per=per, values=tuple(map(_finite, amounts)))
+    return ServedCost(labels=labels, currency=currency, per=per, values=tuple(map(finite, amounts)))
 
 
 def cost_families(costs: Iterable[ServedCost]) -> Iterator[GaugeMetricFamily]:
@@ -94,7 +93,3 @@ def cost_families(costs: Iterable[ServedCost]) -> Iterator[GaugeMetricFamily]:
 def priced_by_site(costs: Iterable[ServedCost]) -> Counter[str]:
     """Return how many estimates each site prices, by its name."""
     return Counter(cost.site for cost in costs)
-
-
-def _finite(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None

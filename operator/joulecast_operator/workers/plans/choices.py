@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from joulecast.api import documents
-from joulecast.api.language_models import in_cache_precision, in_precision, language_model
+from joulecast.api.language_models import in_precision
 from joulecast.api.language_profiles import profile_language_model
 from joulecast.api.profiling import profile_skeleton, workload_for
 from joulecast.blocks import LanguageModel
@@ -20,11 +20,11 @@ from joulecast.planning.settings import Objective, Setting
 from joulecast.planning.sweep import Served
 from joulecast.sources import FetchedModel
 from joulecast.workloads import DEFAULT_RUNTIME
+from joulecast_operator.api.objects import camel
 from joulecast_operator.workers import language
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.plans.jobs import Job, unpriced_error
 from joulecast_operator.workers.plans.rows import answer
-from joulecast_operator.workers.priced import camel
 
 
 def chosen(job: Job) -> Header:
@@ -76,12 +76,7 @@ def _fixed_size(question: Question, profile_of: Profiles, job: Job) -> int | Non
 def _of_language_model(job: Job, question: Question, notes: list[str]) -> Plan:
     header = job.header
     fetched = language.facts(job.fetched)
-    if header["input_shapes"] or header["input_values"]:
-        raise WorkloadError(
-            f"{fetched.reference} is a language model, whose input is tokens: give spec.workload.inputTokens, and leave"
-            " inputShapes and inputValues out"
-        )
-    model = in_cache_precision(language_model(fetched, architecture=header["architecture"]), header["cache_precision"])
+    model = language.model_of(header, fetched)
     question = replace(question, runtime=language.engine(header))
     if _is_forward(job, model):
         _refuse(job, "concurrencies", "batchSizes")

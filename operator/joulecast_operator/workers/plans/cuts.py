@@ -10,10 +10,10 @@ from joulecast.planning.splits import cut_row, split_fetched
 from joulecast.planning.splitting import Cut, Split
 from joulecast.workloads import DEFAULT_RUNTIME, FORECAST_BATCH_SIZE
 from joulecast_operator.api import bounds
+from joulecast_operator.api.objects import camel
 from joulecast_operator.workers import language
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.plans.jobs import Job, unpriced_error
-from joulecast_operator.workers.priced import camel
 
 _CUT: Final = (
     "joules", "joules_lower", "joules_upper", "seconds", "first_joules", "second_joules", "link_joules", "link_bytes",

@@ -12,8 +12,9 @@ from joulecast.planning.settings import LIMITS
 from joulecast.serving.kernels import graph_runtime
 from joulecast.sources import FetchedModel
 from joulecast.workloads import DEFAULT_RUNTIME, WorkloadRequest
+from joulecast_operator.api.objects import camel
 from joulecast_operator.workers.frames import Header
-from joulecast_operator.workers.priced import accelerator_of, camel, priced_by_product
+from joulecast_operator.workers.priced import accelerator_of, priced_by_product
 
 _FIELDS: Final = {
     **{name: f"spec.slo.{camel(name)}" for name in LIMITS},

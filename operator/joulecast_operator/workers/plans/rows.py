@@ -12,10 +12,11 @@ from joulecast.planning.candidates import Candidate
 from joulecast.planning.choice import RUNNERS_UP, Plan
 from joulecast.planning.documents import candidate_row
 from joulecast_operator.api import bounds
+from joulecast_operator.api.objects import camel
 from joulecast_operator.api.plans.status import MAXIMUM_DECIDING, MAXIMUM_EXAMPLES
 from joulecast_operator.api.workload import CLOCK_FIELD
 from joulecast_operator.workers.frames import Header
-from joulecast_operator.workers.priced import camel, six_digits
+from joulecast_operator.workers.priced import six_digits
 
 _ROW: Final = (
     "accelerator", "runtime", "precision", "batch_size", "concurrency", "tensor_parallel", "power_limit_watts",

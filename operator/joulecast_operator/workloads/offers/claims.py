@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from joulecast_operator.api import bounds
 from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.kinds import CLAIM_TEMPLATES, CLAIMS, DEVICE_CLASSES, RESOURCE_SLICES, Kind
-from joulecast_operator.api.objects import Key, Resource, mapping, mappings
+from joulecast_operator.api.objects import Key, Resource, identified, mapping, mappings
 from joulecast_operator.api.products import product_named
 from joulecast_operator.workloads import placement
 from joulecast_operator.workloads.offers.selectors import DRIVER, Attributes, selects
@@ -139,17 +139,17 @@ def _missing(kind: Kind, name: str, namespace: str) -> Wrong:
 def claim(resource: Resource) -> dict[str, Any]:
     """Return a ResourceClaim with its requests; of one that Kubernetes made for a pod, with none."""
     made = any(owner.get("controller") for owner in mappings(mapping(resource.get("metadata")).get("ownerReferences")))
-    return _kept(resource, requests=[] if made else _requests(mapping(resource.get("spec"))))
+    return identified(resource, requests=[] if made else _requests(mapping(resource.get("spec"))))
 
 
 def claim_template(resource: Resource) -> dict[str, Any]:
     """Return a ResourceClaimTemplate with its requests."""
-    return _kept(resource, requests=_requests(mapping(mapping(resource.get("spec")).get("spec"))))
+    return identified(resource, requests=_requests(mapping(mapping(resource.get("spec")).get("spec"))))
 
 
 def device_class(resource: Resource) -> dict[str, Any]:
     """Return a DeviceClass with its selectors."""
-    return _kept(resource, selectors=_selectors(mapping(resource.get("spec"))))
+    return identified(resource, selectors=_selectors(mapping(resource.get("spec"))))
 
 
 def resource_slice(resource: Resource) -> dict[str, Any]:
@@ -158,12 +158,7 @@ def resource_slice(resource: Resource) -> dict[str, Any]:
     driver = str(spec.get("driver") or "")
     found = [_attributes(each, driver) for each in mappings(spec.get("devices"))[:_MOST_DEVICES]]
     alike = {tuple(sorted(each.items())): each for each in found}
-    return _kept(resource, devices=list(alike.values()), node=str(spec.get("nodeName") or ""))
-
-
-def _kept(resource: Resource, **fields: Any) -> dict[str, Any]:
-    metadata = mapping(resource.get("metadata"))
-    return {"metadata": {"name": metadata.get("name"), "namespace": metadata.get("namespace")}} | fields
+    return identified(resource, devices=list(alike.values()), node=str(spec.get("nodeName") or ""))
 
 
 def _requests(spec: Resource) -> list[dict[str, Any]]:

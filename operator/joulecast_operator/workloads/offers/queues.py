@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from joulecast_operator.api.kinds import CLUSTER_QUEUES, LOCAL_QUEUES, RESOURCE_FLAVORS
-from joulecast_operator.api.objects import Key, Resource, mapping, mappings
+from joulecast_operator.api.objects import Key, Resource, identified, labels_of, mapping, mappings
 from joulecast_operator.api.products import GPU
 
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
@@ -40,8 +40,8 @@ class Flavours:
 
 def flavours(workload: Resource, asked: Collection[str], objects: Objects) -> Flavours:
     """Return what the queue of a workload adds. ``asked``: the extended resources that its pods ask for."""
-    metadata = mapping(workload.get("metadata"))
-    queue, namespace = str(mapping(metadata.get("labels")).get(QUEUE_LABEL) or ""), str(metadata.get("namespace") or "")
+    queue = str(labels_of(workload).get(QUEUE_LABEL) or "")
+    namespace = str(mapping(workload.get("metadata")).get("namespace") or "")
     if not queue:
         return Flavours()
     local = objects.resource(Key(kind=LOCAL_QUEUES.kind, namespace=namespace, name=queue))
@@ -81,7 +81,7 @@ def _without(what: str) -> Flavours:
 
 def local_queue(resource: Resource) -> dict[str, Any]:
     """Return a LocalQueue with the name of its ClusterQueue."""
-    return {**_named(resource), "clusterQueue": mapping(resource.get("spec")).get("clusterQueue")}
+    return identified(resource, clusterQueue=mapping(resource.get("spec")).get("clusterQueue"))
 
 
 def cluster_queue(resource: Resource) -> dict[str, Any]:
@@ -93,16 +93,11 @@ def cluster_queue(resource: Resource) -> dict[str, Any]:
         }
         for group in mappings(mapping(resource.get("spec")).get("resourceGroups"))
     ]
-    return {**_named(resource), "groups": groups}
+    return identified(resource, groups=groups)
 
 
 def flavour(resource: Resource) -> dict[str, Any]:
     """Return a ResourceFlavor with the labels of its nodes and what its pods tolerate."""
     spec = mapping(resource.get("spec"))
-    kept = {"labels": dict(mapping(spec.get("nodeLabels"))), "tolerations": mappings(spec.get("tolerations"))}
-    return {**_named(resource), **kept}
-
-
-def _named(resource: Resource) -> dict[str, Any]:
-    metadata = mapping(resource.get("metadata"))
-    return {"metadata": {"name": metadata.get("name"), "namespace": metadata.get("namespace")}}
+    labels, tolerations = dict(mapping(spec.get("nodeLabels"))), mappings(spec.get("tolerations"))
+    return identified(resource, labels=labels, tolerations=tolerations)

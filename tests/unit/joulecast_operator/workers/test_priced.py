@@ -15,7 +15,6 @@ from joulecast.workloads import DEFAULT_RUNTIME
 from joulecast_operator.workers.priced import (
     accelerator_of,
     answer,
-    camel,
     finite,
     priced_by_product,
     six_digits,
@@ -61,11 +60,14 @@ def test_the_dearest_accelerator_comes_first_where_that_is_asked_for() -> None:
     rows = [Priced(*each) for each in [(H200, 1, 0.5), (H200, 8, 9.0), (L40S, 1, 2.0), (L40S, 8, 3.0), (H200, 1, 7.0)]]
     as_row = lambda each: {"accelerator": each[0], "batchSize": each[1], "joulesPerBatch": each[2]}  # noqa: E731
     totals = Totals(macs=1, params=1, activations=1, input_numel=1, bytes_moved=1, mac_rows=1, kernels={})
-    ask = partial(answer, rows, {}, totals, result=as_row, layers=lambda each: [{"name": each[0]}], caps={})
-    assert [(row["accelerator"], row["batchSize"]) for row in ask()["results"]] == [
+    without = {"power_limit_watts": None, "clock_mhz": None}
+    ask = partial(
+        answer, estimates=rows, unavailable={}, counted=totals, result=as_row, layers=lambda each: [{"name": each[0]}]
+    )
+    assert [(row["accelerator"], row["batchSize"]) for row in ask(without)["results"]] == [
         (H200, 1), (H200, 8), (L40S, 1), (L40S, 8),
     ]  # fmt: skip
-    dearest = ask(dearest_first=True)
+    dearest = ask(without | {"dearest_first": True})
     assert [(row["accelerator"], row["batchSize"]) for row in dearest["results"]] == [
         (L40S, 1), (L40S, 8), (H200, 1), (H200, 8),
     ]  # fmt: skip
@@ -97,6 +99,5 @@ def test_a_number_that_no_status_may_hold_is_refused_by_name(wrong: float) -> No
     assert raised.value.reason == "NotFinite"
 
 
-def test_names_and_numbers_are_as_a_status_has_them() -> None:
-    assert camel("joules_per_output_token_lower") == "joulesPerOutputTokenLower"
+def test_numbers_are_as_a_status_has_them() -> None:
     assert six_digits(0.123456789) == 0.123457
