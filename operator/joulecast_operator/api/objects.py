@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from joulecast_operator.api.kinds import Kind
 
@@ -89,11 +89,14 @@ def camel(name: str) -> str:
     return head + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
+_MAPPINGS: Final = (dict, Mapping)  # a dict is told in a tenth of the time that an abstract class takes
+
+
 def mapping(value: object) -> Resource:
     """Return ``value`` if it is a mapping, else an empty one: an object may be older than the present schema."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, _MAPPINGS) else {}
 
 
 def mappings(value: object) -> list[Resource]:
     """Return the entries of a list that are mappings; [] if ``value`` is not a list."""
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, (list, tuple)) else []
+    return [item for item in value if isinstance(item, _MAPPINGS)] if isinstance(value, (list, tuple)) else []

@@ -14,7 +14,7 @@ from joulecast.energy.profile import PRODUCT
 from joulecast.workloads import DEFAULT_RUNTIME
 from joulecast_operator.api.annotations import ESTIMATE, READY, annotations_of, state_of
 from joulecast_operator.api.estimates import MAXIMUM_NAMED_ACCELERATORS
-from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.parts import ServingRuntime
 from joulecast_operator.api.products import product_named
 from joulecast_operator.api.workload import Precision, WorkloadSpec
@@ -138,8 +138,7 @@ def row_for(estimate: Resource, wanted: Wanted) -> Resource | None:
 
 def rows_of(estimate: Resource) -> Sequence[Resource]:
     """Return the results of an estimate."""
-    results = mapping(estimate.get("status")).get("results")
-    return [row for row in results if isinstance(row, Mapping)] if isinstance(results, list) else []
+    return mappings(mapping(estimate.get("status")).get("results"))
 
 
 def lacking(estimate: Resource, wanted: Wanted) -> Dimension | None:

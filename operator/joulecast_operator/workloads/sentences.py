@@ -87,8 +87,15 @@ def _figure(row: Resource) -> Figure:
 
 def _comparison(row: Resource, estimate: Resource) -> tuple[str, ...]:
     """Return a comparison with the other accelerator that needs least energy when it runs the same in the same way."""
-    field = _figure(row).field
-    others = [other for other in rows_of(estimate) if _comparable(other, row) and _positive(other, field)]
+    field, alike = _figure(row).field, {each: each.value(row) for each in DIMENSIONS}
+    cards = alike.pop(ACCELERATORS)
+    others = [
+        other
+        for other in rows_of(estimate)
+        if ACCELERATORS.value(other) != cards
+        and all(each.value(other) == value for each, value in alike.items())
+        and _positive(other, field)
+    ]
     if not others:
         return ()
     other = min(others, key=lambda found: float(found[field]))
@@ -96,12 +103,6 @@ def _comparison(row: Resource, estimate: Resource) -> tuple[str, ...]:
     if abs(percent) < _SAME_PERCENT:
         return (f"as much as {other['accelerator']}",)
     return (f"{abs(percent)} % {'below' if percent < 0 else 'above'} {other['accelerator']}",)
-
-
-def _comparable(other: Resource, row: Resource) -> bool:
-    if ACCELERATORS.value(other) == ACCELERATORS.value(row):
-        return False
-    return all(each.value(other) == each.value(row) for each in DIMENSIONS if each is not ACCELERATORS)
 
 
 def _positive(row: Resource, field: str) -> float:

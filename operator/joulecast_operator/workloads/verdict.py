@@ -87,12 +87,12 @@ def verdict_on(workload: Resource, estimate: Resource | None, namespace: str) ->
         return unclear
     if estimate is None:
         return _being_made(workload)
-    if _overtaken(workload, estimate):
+    wanted = _wanted(workload, estimate)
+    row = choice.row_for(estimate, wanted) if state_of(estimate) == READY else None
+    if _overtaken(workload, estimate, row):
         return _being_made(workload)
     if state_of(estimate) != READY:
         return _not_ready(estimate)
-    wanted = _wanted(workload, estimate)
-    row = choice.row_for(estimate, wanted)
     if row is None:
         return _no_such_row(workload, estimate, wanted)
     return Verdict(outputs=outputs_of(estimate, row), sentence=forecast(row, estimate), row=row)
@@ -166,15 +166,14 @@ def _being_made(workload: Resource) -> Verdict:
     return Verdict(outputs=outputs_without_numbers(None, PENDING, None), sentence=sentence)
 
 
-def _overtaken(workload: Resource, estimate: Resource) -> bool:
+def _overtaken(workload: Resource, estimate: Resource, row: Resource | None) -> bool:
     """Tell whether ``estimate`` must not be used until the workload's own estimate is made.
 
     This is so if it describes the workload before its model or the way it is run changed, or if it belongs to another
-    workload and has no matching result.
+    workload and has no matching result. ``row``: the result that matches, None if none does or it is not Ready.
     """
     if not estimate.get("spec", {}).get("targetRef"):
-        row = choice.row_for(estimate, choice.wanted_by(workload))
-        return discovery.wants_estimate(workload) and (state_of(estimate) != READY or row is None)
+        return row is None and discovery.wants_estimate(workload)
     models, priced = discovery.model_references(workload), estimate.get("status", {}).get("image")
     if models and priced is not None and reference(priced) not in map(bounds.text, models):
         return True
