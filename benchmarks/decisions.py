@@ -7,6 +7,7 @@ objects are made as in ``benchmarks.scale``: by joulecast in one namespace, by c
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from itertools import zip_longest
 
 import aiohttp
 
-from benchmarks.cluster import resident_mib
+from benchmarks.cluster import GROUP_PATH, KIND, resident_mib
 from benchmarks.scale import (
     JOULES,
     LOAD_SECONDS,
@@ -34,8 +35,9 @@ from benchmarks.scale import (
     team,
     throttled,
     until,
+    until_quiet,
 )
-from joulecast_operator.api.kinds import ANNOTATED, Kind
+from joulecast_operator.api.kinds import ANNOTATED, SITES, Kind
 from tests.cluster.release import workload
 
 SIZES = (1_000, 10_000)
@@ -44,6 +46,7 @@ WANTED_MILLISECONDS = 10.0
 MOST_REQUESTS_PER_SECOND = 3_200  # sixteen times what is asked for: more than one client process can send
 STEP_SECONDS = 10
 SETTLE_SECONDS = 10
+SITES_PATH = SITES.path()
 WANTED_MIB = 150e6 / 2**20
 
 
@@ -60,6 +63,7 @@ async def figures(stage: Stage, estimates: int) -> list[Figure]:
             *await _started(stage, client),
             *await _admission(stage, per_namespace),
             await _saturation(stage, per_namespace),
+            *await _repriced(stage, client),
             Figure(what="memory of the webhook", measured=resident_mib(stage.installation.webhook), unit="MiB"),
             Figure(what="answers 429 in all", measured=throttled(stage), unit="", wanted=0),
         ]
@@ -126,6 +130,36 @@ async def _saturation(stage: Stage, per_namespace: int) -> Figure:
         kept, rate = rate, 2 * rate
     what = f"highest rate of 200, 400, 800 … with a p99 of at most {WANTED_MILLISECONDS:g} ms"
     return Figure(what=what, measured=kept, unit="/s")
+
+
+async def _repriced(stage: Stage, client: Client) -> list[Figure]:
+    """Change the price of a site that all estimates are priced at."""
+    controller = stage.installation.controller
+    spec = {"currency": "EUR", "default": True, "pricePerKilowattHour": ["0.25"]}
+    site = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "EnergySite", "metadata": {"name": "all"}, "spec": spec}
+    await client.send("POST", SITES_PATH, site)
+    await until_quiet(controller, time.perf_counter(), cpu_seconds(controller))
+    before = await _costs(client)
+    started, used = time.perf_counter(), cpu_seconds(controller)
+    changed = {"spec": {"pricePerKilowattHour": ["0.5"]}}
+    await client.send("PATCH", f"{SITES_PATH}/all", changed, kind="merge-patch+json")
+    seconds, used = await until_quiet(controller, started, used)
+    doubled = [math.isclose(new, 2 * old, rel_tol=1e-4) for old, new in zip(before, await _costs(client), strict=True)]
+    if not all(doubled):
+        raise RuntimeError("an estimate does not have the cost of the changed price")
+    what = "price of the site of all estimates changed → nothing left to do"
+    return [
+        Figure(what=what, measured=seconds, unit="s"),
+        Figure(what="the controller's processor time meanwhile", measured=used, unit="s"),
+        Figure(what="memory of the controller after all of it", measured=resident_mib(controller), unit="MiB"),
+    ]
+
+
+async def _costs(client: Client) -> list[float]:
+    """Return what an hour costs by each estimate of every tenth namespace."""
+    paths = [f"{GROUP_PATH}/namespaces/{team(number)}/{KIND}" for number in range(0, NAMESPACES, 10)]
+    found = await client.every(client.send("GET", path) for path in paths)
+    return [each["status"]["cost"]["moneyPerHour"]["mean"] for listed in found for each in listed["items"]]
 
 
 def section() -> str:

@@ -20,7 +20,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ CROWD = int(os.environ.get("BENCH_CROWD", "2000"))
 LOAD_SECONDS = int(os.environ.get("BENCH_LOAD_SECONDS", "300"))
 IDLE_SECONDS = 130  # two comparisons with the server
 REQUESTS_PER_SECOND = 200
+RATE_OF_ADDRESS = 200  # requests a second, half of what the webhook answers one address
 CONNECTIONS = 8  # an API server keeps a handful open to a webhook
 WAIT_SECONDS = 600.0
 QUIET_SECONDS, QUIET_SHARE = 2.0, 0.05  # a controller that uses less of a core than this has nothing left to do
@@ -302,19 +303,30 @@ def p99(milliseconds: Sequence[float]) -> float:
 
 
 async def reviews(stage: Stage, per_namespace: int, rate: int, seconds: int) -> list[float]:
-    """Send ``rate`` reviews a second, whether or not earlier ones were answered; milliseconds of each, sorted."""
+    """Send ``rate`` reviews a second, whether or not earlier ones were answered; milliseconds of each, sorted.
+
+    The webhook bounds the rate of each address, so they come from as many as the rate needs.
+    """
     tls = http.client_context(stage.installation.authority.bundle)
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     gc.disable()  # a collection of this process would count as the webhook's time
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=120)) as session:
+    async with AsyncExitStack() as opened:
+        sessions = [
+            await opened.enter_async_context(_from_address(number)) for number in range(-(-rate // RATE_OF_ADDRESS))
+        ]
         started = time.perf_counter()
         answers = []
         for number in range(rate * seconds):
             await asyncio.sleep(started + number / rate - time.perf_counter())
+            session = sessions[number % len(sessions)]
             answers.append(asyncio.create_task(_reviewed(stage, session, tls, number, per_namespace)))
         found = sorted(await asyncio.gather(*answers))
     gc.enable()
     return found
+
+
+def _from_address(number: int) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS, local_addr=(f"127.0.0.{1 + number}", 0))
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=120))
 
 
 async def _reviewed(
@@ -329,7 +341,7 @@ async def _reviewed(
     async with session.post(stage.installation.webhook_address, json=body, ssl=tls) as answer:
         text = await answer.text()
     milliseconds = (time.perf_counter() - sent) * 1e3
-    if not json.loads(text)["response"].get("patch"):
+    if answer.status != 200 or not json.loads(text)["response"].get("patch"):
         raise RuntimeError(f"the webhook did not annotate: {text[:200]}")
     return milliseconds
 
@@ -376,6 +388,14 @@ async def _touched(stage: Stage, etcd: Etcd) -> tuple[float, float]:
     started, before = time.perf_counter(), cpu_seconds(controller)
     keys = [f"{ESTIMATES_KEY}crowd/small-{n:04}" for n in range(CROWD)]
     await etcd.copy([(key, await etcd.stored(key)) for key in keys])
+    return await until_quiet(controller, started, before)
+
+
+async def until_quiet(controller: Process, started: float, before: float) -> tuple[float, float]:
+    """Wait until the controller has nothing left to do.
+
+    Return the seconds since ``started``, and the processor seconds that it has used more than ``before``.
+    """
     while True:
         used = cpu_seconds(controller)
         await asyncio.sleep(QUIET_SECONDS)
