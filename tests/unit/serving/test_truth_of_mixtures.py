@@ -13,6 +13,7 @@ from joulecast.serving.passes import decode, prefill
 from joulecast.serving.rows import rows
 from tests.models.served import MIXTURES, quick_or_slow, traced
 from tests.models.served.case import Case, Keys
+from tests.models.served.depth import kinds, shallow
 from tests.models.served.formulas import Rows
 
 SMALL_TOKENS = 12
@@ -53,4 +54,6 @@ def test_small_models_count_as_traced(case: Case) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in MIXTURES if case.published], ids=named)
 def test_published_models_count_as_traced(case: Case) -> None:
-    check(case, case.published, case.tokens)
+    run = prefill(1, case.tokens)
+    keys = shallow(case.published, lambda keys: kinds(rows(model_of(case, keys), run)))
+    check(case, keys, case.tokens)
