@@ -53,7 +53,6 @@ from joulecast_operator.index.index import Index
 from joulecast_operator.metrics.certificates import show_certificate
 from joulecast_operator.metrics.collector import EstimateCollector
 from joulecast_operator.metrics.estimates import shown
-from joulecast_operator.metrics.fleet.costs import priced_by_site
 from joulecast_operator.metrics.fleet.workloads import WorkloadCollector
 from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_contested, show_index, show_queue
 from joulecast_operator.metrics.registry import registry_with
@@ -119,7 +118,10 @@ class Controller:
             queue=self.queue,
             namespace=settings.namespace,
             poll_seconds=settings.site_poll_seconds,
-            counts=lambda: priced_by_site(rows[0].cost for rows in self.index.shown() if rows[0].cost),
+            priced={
+                "estimates": lambda: (rows[0].cost.site for rows in self.index.shown() if rows[0].cost),
+                "plans": self.index.sites_of_plans,
+            },
             on_change=self._ask_all,
             outcome_log=outcome_log,
         )
@@ -132,9 +134,10 @@ class Controller:
             "overrides": self.profiles.overrides,
             "rate": Rate(settings.resolves_per_second),
             "patience": asyncio.Semaphore(max(1, settings.reconcilers // _PATIENT_SHARE)),
+            "costed": self.sites.costed,
             "outcome_log": outcome_log,
         }
-        self.estimates, self.plans = Estimates(costed=self.sites.costed, **shared), Plans(**shared)
+        self.estimates, self.plans = Estimates(**shared), Plans(**shared)
         self.workloads = Workloads(
             index=self.index,
             writer=writer,
@@ -224,7 +227,8 @@ class Controller:
             await self._reconcile_estimate(key)
             return
         if key.kind == PLANS.kind:
-            await self.plans.reconcile(key)
+            if await self.plans.reconcile(key):
+                self.sites.recount()
             return
         if key.kind in ANNOTATED:
             await self.workloads.reconcile(key)
@@ -269,13 +273,14 @@ class Controller:
             self.queue.add(key)
             if key.kind == ESTIMATES.kind:
                 self._estimate_changed(before, after)
-            if (
-                key.kind == CALIBRATIONS.kind
-                and after is None
-                and before is not None
-                and (holds_accelerator(before) or waits_in_queue(before))
-            ):
-                self.calibrations.queue_all()  # others may have waited for it
+            if after is None and before is not None:
+                self._deleted(key, before)
+
+    def _deleted(self, key: Key, before: Resource) -> None:
+        if key.kind in (ESTIMATES.kind, PLANS.kind):
+            self.sites.recount()
+        elif key.kind == CALIBRATIONS.kind and (holds_accelerator(before) or waits_in_queue(before)):
+            self.calibrations.queue_all()  # others may have waited for it
 
     def _node_changed(self, before: Resource | None, after: Resource | None) -> None:
         self.networks.node_changed(before, after)
@@ -302,8 +307,6 @@ class Controller:
             self._queue_each(self.index.plans_of(key))
 
     def _estimate_changed(self, before: Resource | None, after: Resource | None) -> None:
-        if after is None:
-            self.sites.recount()
         for estimate in (before, after):
             self._tell_workloads(estimate)
 

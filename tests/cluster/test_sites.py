@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cluster.controlled import Cluster, controlled, estimate, merge, metrics
 from tests.cluster.release import workload
+from tests.cluster.test_plans import made, status
 from tests.harness.environment import ROOT
 from tests.harness.installation import NAMESPACE
 
@@ -140,6 +141,68 @@ def test_a_changed_price_is_in_every_estimate_without_another_forecast(cluster: 
 def bytes_fetched(cluster: Cluster) -> str:
     page = metrics(cluster.installation.controller_url).splitlines()
     return next(line for line in page if line.startswith("joulecast_fetched_bytes_total"))
+
+
+def test_a_changed_price_is_in_every_plan_without_another_plan(cluster: Cluster, namespace: str) -> None:
+    cluster.plane.apply(site("here", default=True, **SITE))
+    cluster.plane.apply(plan(cluster, namespace, "plain"), plan(cluster, namespace, "lost", siteName="nowhere"))
+    known = made(cluster, "plain", namespace)
+    assert set(known["cost"]) >= {"choice", "today", "savesPerMonth"}
+    until_plan_costs(cluster, namespace, 0.2)
+    assert known["summary"]["savesPerMonth"].partition(" ")[2].startswith("EUR (")
+    wide = cluster.plane.kubectl("get", "eplan", "plain", "-n", namespace, "-o", "wide").stdout
+    assert known["summary"]["cost"] in wide
+    assert known["summary"]["savesPerMonth"] in wide
+    lost = made(cluster, "lost", namespace)
+    assert {each["type"]: each["reason"] for each in lost["conditions"]}["Costed"] == "SiteNotFound"
+    assert "cost" not in lost
+    fetched = bytes_fetched(cluster)
+
+    merge(cluster.plane, "esite", "here", "default", {"spec": {"pricePerKilowattHour": ["0.4"]}})
+    until_plan_costs(cluster, namespace, 0.4)
+    now = status(cluster, "plain", namespace)
+    assert (now["plannedAt"], now["choice"], now["inputsHash"]) == (
+        known["plannedAt"], known["choice"], known["inputsHash"],
+    )  # fmt: skip
+    assert now["cost"]["savesPerMonth"]["money"] == pytest.approx(2 * known["cost"]["savesPerMonth"]["money"], rel=1e-4)
+    assert bytes_fetched(cluster) == fetched
+    priced = lambda count: (cluster.plane.get("esite", "here") or {})["status"].get("plans") == count  # noqa: E731
+    cluster.until(lambda: priced(1), "the site says how many plans it prices")
+    page = metrics(cluster.installation.controller_url)
+    assert f'joulecast_plan_saved_cost_per_month{{currency="EUR",namespace="{namespace}",plan="plain",' in page
+    merge(cluster.plane, "eplan", "lost", namespace, {"spec": {"siteName": "here"}})
+    cluster.until(lambda: priced(2), "a plan that names another site is priced there")
+    cluster.plane.kubectl("delete", "eplan", "lost", "-n", namespace)
+    cluster.until(lambda: priced(1), "a deleted plan is not counted")
+    cluster.plane.kubectl("delete", "esite", "here")
+    cluster.until(lambda: "cost" not in status(cluster, "plain", namespace), "the figures of before are gone")
+    last = status(cluster, "plain", namespace)
+    assert not {"cost", "carbon", "site", "savesPerMonth"} & last["summary"].keys()
+    assert "Costed" not in {each["type"] for each in last["conditions"]}
+
+
+def plan(cluster: Cluster, namespace: str, name: str, **spec: Any) -> dict[str, Any]:
+    """Return a plan whose choice is told from how the model runs today."""
+    on = "NVIDIA-L40S"
+    body = {
+        "model": {"image": cluster.image("priced")},
+        "candidates": {"accelerators": {"names": [on]}, "batchSizes": [1, 64]},
+        "today": {"accelerator": on, "batchSize": 1},
+    } | spec
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "joulecast.dev/v1alpha1", "kind": "EnergyPlan", "metadata": metadata, "spec": body}
+
+
+def until_plan_costs(cluster: Cluster, namespace: str, price: float) -> None:
+    """Wait until an hour of the choice costs what its power costs at ``price`` a kilowatt hour."""
+
+    def costs() -> bool:
+        found = status(cluster, "plain", namespace)
+        hour = found.get("cost", {}).get("choice", {}).get("moneyPerHour", {}).get("mean")
+        expected: float = price * found["choice"]["averagePowerWatts"] / 1000
+        return bool(hour == pytest.approx(expected, rel=1e-4))
+
+    cluster.until(costs, f"the choice costs {price} a kilowatt hour")
 
 
 def test_figures_of_a_config_map_are_followed_and_bad_ones_take_the_cost_away(cluster: Cluster, namespace: str) -> None:
@@ -290,4 +353,10 @@ def test_the_examples_of_the_docs_price_an_estimate_and_tell_the_power_of_replic
     applied(cluster, "workload-power", namespace)
     row = cluster.until_ready("detector", namespace)["results"][0]
     until_power(cluster, "detector", namespace, 3 * (0.4 * row["averagePowerWatts"] + 0.6 * row["idlePowerWatts"]))
+    cluster.push("models/classifier")
+    applied(cluster, "plan", namespace)
+    found = made(cluster, "classifier", namespace)
+    assert (found["cost"]["site"], found["cost"]["currency"], found["cost"]["powerOf"]) == (
+        "falkenstein", "EUR", "allReplicas",
+    )  # fmt: skip
     cluster.plane.kubectl("delete", "configmap", "oslo-figures", "-n", NAMESPACE)

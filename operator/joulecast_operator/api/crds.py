@@ -156,7 +156,7 @@ def _profile_columns() -> list[Schema]:
 
 def _site_columns() -> list[Schema]:
     figures = (_column(name, f".status.summary.{field}") | {"name": name} for name, field in _SITE_COLUMNS.items())
-    named = [_condition("Default"), _column("estimates", ".status.estimates")]
+    named = [_condition("Default"), *(_column(name, f".status.{name}") for name in ("estimates", "plans"))]
     return [*figures, *named, *_standing("Ready"), _age(), _message("Ready")]
 
 
@@ -174,6 +174,7 @@ def _plan_columns() -> list[Schema]:
         *_standing("Ready"),
         _age(),
         _column("watts", ".status.summary.watts") | _WIDE,
+        *(_column(name, f".status.summary.{name}") | _WIDE for name in (*_COST_COLUMNS, "savesPerMonth")),
         _message("Ready"),
     ]
 

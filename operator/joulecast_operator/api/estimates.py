@@ -12,12 +12,18 @@ from typing import Final, Literal
 from pydantic import ConfigDict, Field
 
 from joulecast_operator.api.bounds import LISTED
-from joulecast_operator.api.models import GivenRuntime, ImagePullSecrets, ModelSource, ResolveInterval, TargetReference
+from joulecast_operator.api.models import (
+    GivenRuntime,
+    ImagePullSecrets,
+    ModelSource,
+    ResolveInterval,
+    SiteName,
+    TargetReference,
+)
 from joulecast_operator.api.parts import (
     SET,
     Accelerator,
     Conditions,
-    Name,
     NodeSelector,
     Part,
     StatusName,
@@ -98,11 +104,7 @@ class EstimateSpec(Part):
     suspend: bool = Field(
         False, description="While true, nothing is fetched or forecast, and the present results are kept."
     )
-    site_name: Name | None = Field(
-        None,
-        description="Name of the EnergySite by which the first result is priced. When left out: the site that says it"
-        " is the default, if there is one.",
-    )
+    site_name: SiteName = None
     image_pull_secrets: ImagePullSecrets = Field(default_factory=list)
 
 

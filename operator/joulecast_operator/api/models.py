@@ -39,6 +39,13 @@ ImagePullSecrets = Annotated[
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     ),
 ]
+SiteName = Annotated[
+    Name | None,
+    Field(
+        description="Name of the EnergySite that says what energy costs and emits. When left out: the site that says it"
+        " is the default, if there is one."
+    ),
+]
 """Fields of the spec of every object that asks about a model."""
 
 ConfigMapKeyName = Annotated[str, Field(min_length=1, max_length=253, pattern="^[-._a-zA-Z0-9]+$")]

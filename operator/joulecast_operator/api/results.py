@@ -9,6 +9,7 @@ from pydantic import Field
 from joulecast.energy.model import Origin
 from joulecast_operator.api.bounds import LISTED
 from joulecast_operator.api.parts import Accelerator, Part, StatusName, StatusText
+from joulecast_operator.api.sites.costs import CostTexts
 from joulecast_operator.api.workload import CLOCK_FIELD, CachePrecision, Phase
 
 
@@ -108,7 +109,7 @@ class Result(Part):
     )
 
 
-class EstimateSummary(Part):
+class EstimateSummary(CostTexts):
     """The first result as text, which `kubectl get` prints in columns."""
 
     model: StatusText = Field(description="The image or address without its registry.")
@@ -123,11 +124,6 @@ class EstimateSummary(Part):
     coverage: StatusText = Field(description="Share of the model's FLOPs that the forecast covers, in percent.")
     origin: StatusText = Field(description="What the forecast rests on: measured, public, transferred or datasheet.")
     batch_size: StatusText | None = Field(None, description="Number of samples in one batch.")
-    site: StatusText | None = Field(None, description="Name of the EnergySite of cost and carbon.")
-    cost: StatusText | None = Field(
-        None, description="Cost of 1,000 inferences, requests or tokens, with its currency."
-    )
-    carbon: StatusText | None = Field(None, description="Carbon of 1,000 inferences, requests or tokens.")
 
 
 class UnderstoodTarget(Part):

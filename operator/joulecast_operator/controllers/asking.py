@@ -30,6 +30,7 @@ from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.status import inputs_hash, is_answered, same_generation
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
+from joulecast_operator.sites.costed import Pricing
 from joulecast_operator.workers.fair_queue import Position, Requester
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ _LONGEST_LOOK_SECONDS: Final = 300.0  # between two looks at a position in the q
 _JITTER: Final = 0.1  # share by which the pause between two look-ups of a tag varies
 
 Spec = EstimateSpec | PlanSpec
+
+Costed = Callable[[Resource, Status, Pricing], Status]
+"""Returns the desired status of an object with what its answer costs."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +75,7 @@ class Asking(ABC):
 
     ``overrides`` returns the cluster's own accelerator profiles that are in use now. ``rate`` limits how often tags are
     looked up again, and ``patience`` how many reconcilers at a time may wait a moment for an answer; kinds share both.
+    ``costed`` returns a status with its cost.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Asking(ABC):
         overrides: Callable[[], Iterable[Override]],
         rate: Rate,
         patience: asyncio.Semaphore,
+        costed: Costed = lambda _, desired, __: desired,
         outcome_log: OutcomeLog = UNCOUNTED,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -97,6 +103,7 @@ class Asking(ABC):
         self._overrides = overrides
         self._rate = rate
         self._patience = patience
+        self._costed = costed
         self._now = now
         self._open_requests: dict[Key, OpenRequest] = {}
         self._due: dict[Key, float] = {}
@@ -108,6 +115,8 @@ class Asking(ABC):
     """What the kind asks for, in a sentence."""
     under_way: ClassVar[Waiting]
     """What the status says while the answer is made."""
+    pricing: ClassVar[Pricing]
+    """How the answer is priced."""
 
     @abstractmethod
     def _spec(self, resource: Resource) -> Spec | Wrong:
@@ -302,8 +311,8 @@ class Asking(ABC):
         return await self._put(resource, self._desired(resource, result, request))
 
     async def _put(self, resource: Resource, desired: Status) -> bool:
-        """Write the status."""
-        return await self._writer.status(self.kind, resource, desired)
+        """Write the status, with what the answer costs, on which no answer depends."""
+        return await self._writer.status(self.kind, resource, self._costed(resource, desired, self.pricing))
 
     def _latest(self, key: Key, resource: Resource) -> Resource:
         """Return ``resource`` as it was when the request was made, because the answer is for that generation, with its

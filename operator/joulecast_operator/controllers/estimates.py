@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from joulecast_operator.api.conditions import Status, Waiting, Wrong
 from joulecast_operator.api.estimates import EstimateSpec
@@ -17,23 +15,16 @@ from joulecast_operator.estimates.fleet import asked_of, power_watts
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.status import EstimateState, desired_status, keeps_results
 from joulecast_operator.estimates.targets import facts_of
+from joulecast_operator.sites import costs
 
 
 class Estimates(Asking):
-    """Reconciles InferenceEnergyEstimates.
-
-    ``costed`` returns a status with what the first result costs. ``shared``: the arguments of ``Asking``.
-    """
+    """Reconciles InferenceEnergyEstimates."""
 
     kind = ESTIMATES
     answer = "forecast"
     under_way = Waiting(reason="Estimating", message="the model is being fetched and profiled")
-
-    def __init__(
-        self, *, costed: Callable[[Resource, Status], Status] = lambda _, desired: desired, **shared: Any
-    ) -> None:
-        super().__init__(**shared)
-        self._costed = costed
+    pricing = costs.ESTIMATES
 
     def _spec(self, resource: Resource) -> EstimateSpec | Wrong:
         return inputs.spec_of(resource)
@@ -53,9 +44,8 @@ class Estimates(Asking):
         self._outcome_log.estimate(resource, result, written=written, seconds=seconds)
 
     async def _put(self, resource: Resource, desired: Status) -> bool:
-        """Write the status, with what the target asks for now and what it costs, which no forecast depends on."""
-        known = {**desired, **self._target(resource, desired)}
-        return await super()._put(resource, self._costed(resource, known))
+        """Write the status, with what the target asks for now, on which no forecast depends."""
+        return await super()._put(resource, {**desired, **self._target(resource, desired)})
 
     def _target(self, estimate: Resource, desired: Status) -> Status:
         spec = inputs.spec_of(estimate)

@@ -12,7 +12,7 @@ from joulecast_operator.api.plans.spec import PlanSpec
 from joulecast_operator.cluster.model_objects import ReadObjects
 from joulecast_operator.controllers.asking import Asking
 from joulecast_operator.estimates.request import ForecastRequest
-from joulecast_operator.plans import questions
+from joulecast_operator.plans import costs, questions
 from joulecast_operator.plans.status import PlanState, changed_choice, desired_status, keeps_plan
 
 
@@ -22,6 +22,7 @@ class Plans(Asking):
     kind = PLANS
     answer = "plan"
     under_way = Waiting(reason="Planning", message="the model is being fetched, and the candidates are priced")
+    pricing = costs.PLANS
 
     def _spec(self, resource: Resource) -> PlanSpec | Wrong:
         return questions.spec_of(resource)

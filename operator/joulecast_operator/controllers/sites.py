@@ -1,8 +1,9 @@
-"""Reconcile EnergySites: read their figures, write their status, and have estimates priced anew when figures change."""
+"""Reconcile EnergySites: read their figures, write their status, and have what they price priced anew."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,19 +17,19 @@ from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
 from joulecast_operator.index.index import Index
 from joulecast_operator.sites.choice import KnownSite, SiteState, defaults, site_for
-from joulecast_operator.sites.costs import with_cost
+from joulecast_operator.sites.costed import Pricing, with_cost
 from joulecast_operator.sites.figures import lacks_figures, site_of, spec_of
 from joulecast_operator.sites.status import site_status
 
-_RECOUNT_SECONDS: Final = 5.0  # in which further changes of the number of priced estimates are joined
+_RECOUNT_SECONDS: Final = 5.0  # in which further changes of the numbers of what is priced are joined
 
 
 class Sites:
     """Reconciles sites.
 
-    ``namespace``: joulecast's own, where their ConfigMaps lie, which are read every ``poll_seconds``. ``counts``
-    returns how many estimates each site prices, by its name. ``on_change`` is called when the figures of a site, or
-    which one is the default, changed.
+    ``namespace``: joulecast's own, where their ConfigMaps lie, which are read every ``poll_seconds``. ``priced``: for
+    each field of the status that counts what a site prices, what returns the name of its site for each such object.
+    ``on_change`` is called when the figures of a site, or which one is the default, changed.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Sites:
         queue: WorkQueue[Key],
         namespace: str,
         poll_seconds: float,
-        counts: Callable[[], Mapping[str, int]],
+        priced: Mapping[str, Callable[[], Iterable[str]]],
         on_change: Callable[[], None],
         outcome_log: OutcomeLog = UNCOUNTED,
     ) -> None:
@@ -50,7 +51,7 @@ class Sites:
         self._queue = queue
         self._namespace = namespace
         self._poll_seconds = poll_seconds
-        self._counts = counts
+        self._priced = priced
         self._on_change = on_change
         self._outcome_log = outcome_log
         self._known: dict[str, KnownSite] = {}
@@ -71,22 +72,20 @@ class Sites:
         spec = spec_of(site)
         if not isinstance(spec, Wrong) and spec.config_map_ref is not None:
             self._queue.add_later(key, self._poll_seconds)
-        estimates = self._counts().get(key.name, 0)
-        status = site_status(
-            site, known.state, defaults=defaults(self._known), estimates=estimates, now=datetime.now(UTC)
-        )
+        priced = {field: Counter(names())[key.name] for field, names in self._priced.items()}
+        status = site_status(site, known.state, defaults=defaults(self._known), priced=priced, now=datetime.now(UTC))
         written = await self._writer.status(SITES, site, status)
         self._outcome_log.site(site, known.state, written=written)
 
-    def costed(self, estimate: Resource, desired: Status) -> Status:
-        """Return the ``desired`` status of an estimate with what its first result costs."""
-        named = mapping(estimate.get("spec")).get("siteName")
+    def costed(self, resource: Resource, desired: Status, pricing: Pricing) -> Status:
+        """Return the ``desired`` status of an estimate or a plan with what its answer costs."""
+        named = mapping(resource.get("spec")).get("siteName")
         readable = not self._index.is_unreadable(SITES.kind, "")
         state = site_for(named if isinstance(named, str) else None, self._known, readable=readable)
-        return with_cost(estimate, desired, state, now=datetime.now(UTC))
+        return with_cost(resource, desired, state, pricing=pricing, now=datetime.now(UTC))
 
     def recount(self) -> None:
-        """Have the status of each site tell how many estimates it prices, in a moment."""
+        """Have the status of each site tell how many estimates and plans it prices, in a moment."""
         for key in self._index.keys(SITES):
             self._queue.add_within(key, _RECOUNT_SECONDS)
 

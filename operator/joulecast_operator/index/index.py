@@ -64,7 +64,7 @@ class Index:
                 (PROFILES, StoragePolicy(slim=slim.without_noise)),
                 (SITES, StoragePolicy(slim=slim.without_noise)),
                 (CALIBRATIONS, StoragePolicy(slim=slim.without_noise)),
-                (PLANS, StoragePolicy(slim=plan, packed=True, links=slim.plan_links)),
+                (PLANS, StoragePolicy(slim=plan, packed=True, links=slim.plan_links, summary=slim.site_of_plan)),
                 *((kind, _of_workloads(kind)) for kind in ANNOTATED.values()),
                 *((kind, _of_custom(kind)) for kind in CUSTOM.values()),
                 *((kind, _of_offers(kind)) for kind in OFFERS.values()),
@@ -173,6 +173,10 @@ class Index:
     def plans(self) -> Iterator[Resource]:
         """Yield all plans, each unpacked when its turn comes."""
         return self._stores[PLANS.kind].resources()
+
+    def sites_of_plans(self) -> list[str]:
+        """Return the name of the site that prices each plan, of those that one prices."""
+        return [site for site in self._stores[PLANS.kind].summaries() if site]
 
     def plans_of(self, workload: Key) -> set[Key]:
         """Return every plan whose targetRef is that workload."""

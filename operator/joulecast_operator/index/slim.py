@@ -113,6 +113,11 @@ def admission_plan(resource: Resource) -> Resource:
     }
 
 
+def site_of_plan(resource: Resource) -> str:
+    """Return the name of the EnergySite that prices a plan; "" if none does."""
+    return str(mapping(mapping(resource.get("status")).get("cost")).get("site") or "")
+
+
 def _ready_conditions(status: Resource) -> list[dict[str, Any]]:
     return [
         _some(each, _ADMISSION_CONDITION) for each in mappings(status.get("conditions")) if each.get("type") == "Ready"

@@ -133,7 +133,8 @@ def _outputs(result: Planned, current: Resource, now: datetime) -> Status:
         "notes": answer["notes"] or None,
         "summary": {"model": bounds.text(model_title(result.image, None)), **(_cut(answer) if cuts else _told(answer))},
     }
-    unchanged = all(current.get(name) == status.get(name) for name in _OUTPUTS if name != "plannedAt")
+    same = all(current.get(name) == status.get(name) for name in _OUTPUTS if name not in ("plannedAt", "summary"))
+    unchanged = same and status["summary"].items() <= mapping(current.get("summary")).items()  # which has costs, too
     status["plannedAt"] = current["plannedAt"] if unchanged and "plannedAt" in current else timestamp(now)
     return status
 

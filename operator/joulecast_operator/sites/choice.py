@@ -1,4 +1,4 @@
-"""Choose the EnergySite that prices an estimate: the one that it names, else the default of the cluster; pure."""
+"""Choose the EnergySite that prices an estimate or a plan: the one that it names, else the cluster's default; pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SiteState = Site | Wrong | Waiting
 class KnownSite:
     """An EnergySite as the controller knows it.
 
-    - ``default``: whether it says that it prices the estimates that name no site.
+    - ``default``: whether it says that it prices what names no site.
     - ``state``: its figures, or why there are none.
     """
 
@@ -33,7 +33,7 @@ def defaults(sites: Mapping[str, KnownSite]) -> list[str]:
 
 
 def site_for(named: str | None, sites: Mapping[str, KnownSite], *, readable: bool = True) -> SiteState | None:
-    """Return the site of an estimate that names ``named``, or why it has none; None if no site concerns it.
+    """Return the site of an object that names ``named``, or why it has none; None if no site concerns it.
 
     ``readable``: whether joulecast may read EnergySites at all.
     """
@@ -44,7 +44,7 @@ def site_for(named: str | None, sites: Mapping[str, KnownSite], *, readable: boo
         return Wrong(
             reason=SEVERAL_DEFAULTS,
             message=f"{' and '.join(names)} are all the default EnergySite: leave spec.default to one of them, or name"
-            " one in spec.siteName of the estimate",
+            " one in spec.siteName",
         )
     return _usable(names[0], sites[names[0]].state) if names else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -14,17 +14,19 @@ from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.sites.choice import SEVERAL_DEFAULTS, SiteState
 
 DEFAULT: Final = "Default"
-"""Type of the condition that says whether the site prices the estimates that name none."""
+"""Type of the condition that says whether the site prices what names none."""
 
 _DIGITS: Final = 6
 
 
-def site_status(site: Resource, state: SiteState, *, defaults: Sequence[str], estimates: int, now: datetime) -> Status:
-    """Return the status. ``defaults``: the names of all sites that say that they are the default. ``estimates``: how
-    many this one prices."""
+def site_status(
+    site: Resource, state: SiteState, *, defaults: Sequence[str], priced: Mapping[str, int], now: datetime
+) -> Status:
+    """Return the status. ``defaults``: the names of all sites that say that they are the default. ``priced``: how
+    many objects this one prices, by the field that tells it."""
     metadata = mapping(site.get("metadata"))
     rows = _default(str(metadata.get("name")), defaults), _ready(state)
-    status: Status = {"observedGeneration": metadata.get("generation"), "estimates": estimates}
+    status: Status = {"observedGeneration": metadata.get("generation"), **priced}
     if isinstance(state, Site):
         status |= _figures(state)
     status["conditions"] = conditions_of(site, rows, now=now)
@@ -33,21 +35,21 @@ def site_status(site: Resource, state: SiteState, *, defaults: Sequence[str], es
 
 def _default(name: str, defaults: Sequence[str]) -> ConditionRow:
     if name not in defaults:
-        return DEFAULT, "False", "NotDefault", "the site prices the estimates that name it in spec.siteName"
+        return DEFAULT, "False", "NotDefault", "the site prices the estimates and plans that name it in spec.siteName"
     if len(defaults) == 1:
-        return DEFAULT, "True", "Default", "the site prices the estimates that name no other"
+        return DEFAULT, "True", "Default", "the site prices the estimates and plans that name no other"
     others = ", ".join(each for each in defaults if each != name)
     return (
         DEFAULT,
         "False",
         SEVERAL_DEFAULTS,
-        f"{others} says spec.default too, so none prices the estimates that name no site: leave it to one",
+        f"{others} says spec.default too, so none prices what names no site: leave it to one",
     )
 
 
 def _ready(state: SiteState) -> ConditionRow:
     if isinstance(state, Site):
-        return READY, "True", "Valid", "estimates are priced by these figures"
+        return READY, "True", "Valid", "estimates and plans are priced by these figures"
     truth: Truth = "False" if isinstance(state, Wrong) else "Unknown"
     return READY, truth, state.reason, state.message
 

@@ -13,6 +13,7 @@ from joulecast_operator.api.models import (
     ImagePullSecrets,
     ModelSource,
     ResolveInterval,
+    SiteName,
     TargetReference,
 )
 from joulecast_operator.api.parts import (
@@ -242,8 +243,8 @@ class PlanSpec(Part):
         json_schema_extra=rules(
             ("has(self.model) != has(self.targetRef)", "give exactly one of model and targetRef"),
             (
-                f"!has(self.split) || !({_OF_CHOICE} || has(self.today))",
-                "beside split leave out candidates, slo, requestsPerSecond, countedBy and today",
+                f"!has(self.split) || !({_OF_CHOICE} || has(self.today) || has(self.siteName))",
+                "beside split leave out candidates, slo, requestsPerSecond, countedBy, today and siteName",
             ),
         )
     )
@@ -279,4 +280,5 @@ class PlanSpec(Part):
     runtime: GivenRuntime = None
     resolve_interval: ResolveInterval = "15m"
     suspend: bool = Field(False, description="While true, nothing is fetched or planned, and the present plan is kept.")
+    site_name: SiteName = None
     image_pull_secrets: ImagePullSecrets = Field(default_factory=list)

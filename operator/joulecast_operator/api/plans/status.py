@@ -9,6 +9,7 @@ from pydantic import Field
 from joulecast.energy.model import Origin
 from joulecast_operator.api.parts import Accelerator, Conditions, Part, StatusText
 from joulecast_operator.api.plans.spec import Unit
+from joulecast_operator.api.sites.costs import LEADERS, CostTexts, PlanCost
 from joulecast_operator.api.workload import CLOCK_FIELD
 
 RUNNERS_UP: Final = 3  # as joulecast.plan has
@@ -108,7 +109,7 @@ class PlannedCuts(Part):
     left_out: int = Field(description="Cuts of a large graph that were not priced.")
 
 
-class PlanSummary(Part):
+class PlanSummary(CostTexts):
     """The plan as text, which `kubectl get` prints in columns."""
 
     model: StatusText = Field(description="The image or address without its registry.")
@@ -117,6 +118,9 @@ class PlanSummary(Part):
     joules: StatusText | None = Field(None, description="Energy of the choice, with its unit.")
     watts: StatusText | None = Field(None, description="Power of all replicas, where a rate is given.")
     saves: StatusText | None = Field(None, description="What it saves of today's joules, with the interval.")
+    saves_per_month: StatusText | None = Field(
+        None, description="What it saves of today's cost and carbon in a month, with the interval."
+    )
 
 
 class PlanStatus(Part):
@@ -148,7 +152,7 @@ class PlanStatus(Part):
     )
     leaders: list[PlannedSetting] | None = Field(
         None,
-        max_length=1 + RUNNERS_UP,
+        max_length=LEADERS,
         description="Without a choice: the cheapest and those that the intervals do not tell from it.",
     )
     runners_up: list[PlannedSetting] | None = Field(
@@ -163,9 +167,13 @@ class PlanStatus(Part):
         None, max_length=MAXIMUM_EXAMPLES, description="What could not be taken into account, and what to do about it."
     )
     split: PlannedCuts | None = Field(None, description="Of a plan with spec.split: the best cuts.")
+    cost: PlanCost | None = Field(
+        None, description="What the settings cost and emit at an EnergySite; absent where none prices them."
+    )
     summary: PlanSummary | None = Field(None, description="The plan as text.")
     conditions: Conditions | None = Field(
         None,
         description="ModelResolved: the image and the model in it were found. Profiled: the model's operators were"
-        " counted. Ready: there is a plan; the reason says whether it has a choice.",
+        " counted. Costed: the plan is priced at an EnergySite, if one concerns it. Ready: there is a plan; the reason"
+        " says whether it has a choice.",
     )

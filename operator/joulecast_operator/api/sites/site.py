@@ -60,7 +60,7 @@ class SiteSpec(Part):
     )
 
     default: bool = Field(
-        False, description="Whether the site prices the estimates that name none. Only one site may say so."
+        False, description="Whether the site prices the estimates and plans that name none. Only one site may say so."
     )
     price_per_kilowatt_hour: Annotated[list[Price], _HOURLY] | None = Field(
         None, description='Price of a kilowatt hour, such as ["0.21"], with currency; negative prices are prices.'
@@ -100,7 +100,7 @@ class SiteSummary(Part):
 
 
 class SiteStatus(Part):
-    """The figures in use, and whether estimates are priced by them."""
+    """The figures in use, and what is priced by them."""
 
     observed_generation: int | None = Field(
         None,
@@ -120,16 +120,20 @@ class SiteStatus(Part):
         " watches.",
         json_schema_extra={"format": "int64"},
     )
+    plans: int | None = Field(
+        None,
+        description="Number of plans that are priced by the site, in the same namespaces.",
+        json_schema_extra={"format": "int64"},
+    )
     summary: SiteSummary | None = Field(None, description="The figures as text.")
     conditions: Conditions | None = Field(
         None,
-        description="Default: whether the site prices the estimates that name none. Ready: whether the site has usable"
-        " figures.",
+        description="Default: whether the site prices what names none. Ready: whether the site has usable figures.",
     )
 
 
 class EnergySite(Part):
-    """What energy costs and emits at a place, by which the forecasts of estimates are priced."""
+    """What energy costs and emits at a place, by which estimates and plans are priced."""
 
     spec: SiteSpec = Field(description="Price, cooling and carbon of the site's electricity.")
-    status: SiteStatus | None = Field(None, description="The figures in use, and whether estimates are priced by them.")
+    status: SiteStatus | None = Field(None, description="The figures in use, and what is priced by them.")

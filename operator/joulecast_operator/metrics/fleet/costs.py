@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
@@ -88,8 +87,3 @@ def cost_families(costs: Iterable[ServedCost]) -> Iterator[GaugeMetricFamily]:
                 points[metric.name].append((labels, label_text(metric.labels, labels), value))
     for metric in COSTS:
         yield LargeFamily(metric.name, metric.text, metric.labels, points[metric.name])
-
-
-def priced_by_site(costs: Iterable[ServedCost]) -> Counter[str]:
-    """Return how many estimates each site prices, by its name."""
-    return Counter(cost.site for cost in costs)

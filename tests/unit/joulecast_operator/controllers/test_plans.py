@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
-from joulecast_operator.api.conditions import EventToPost
+import pytest
+
+from joulecast.site import Site
+from joulecast_operator.api.conditions import EventToPost, Status
 from joulecast_operator.api.kinds import PLANS
-from joulecast_operator.api.objects import Key
+from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.controllers.asking import Rate
 from joulecast_operator.controllers.plans import Plans
 from joulecast_operator.estimates.outcomes import Outcome
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.index.index import Index
+from joulecast_operator.sites.costed import Pricing, with_cost
 from joulecast_operator.workers.fair_queue import Requester
+from tests.unit.joulecast_operator.samples.costs import HERE
 from tests.unit.joulecast_operator.samples.plans import H200, L40S, plan, planned, setting
 
 KEY = Key(kind=PLANS.kind, namespace="shop", name="detector")
@@ -32,6 +39,7 @@ class World:
         self.asked: list[ForecastRequest] = []
         self.statuses: list[dict[str, Any]] = []
         self.events: list[EventToPost] = []
+        self.site: Site | None = None
         self.version = 1
         self.index = Index()
         self.plans = Plans(
@@ -43,8 +51,12 @@ class World:
             overrides=list,
             rate=Rate(1000, lambda: 1000.0),
             patience=asyncio.Semaphore(16),
+            costed=self.costed,
             now=lambda: 1000.0,
         )
+
+    def costed(self, resource: Resource, desired: Status, pricing: Pricing) -> Status:
+        return with_cost(resource, desired, self.site, pricing=pricing, now=datetime.now(UTC))
 
     def put(self, resource: dict[str, Any]) -> None:
         self.version += 1
@@ -96,6 +108,20 @@ def test_a_suspended_plan_asks_nothing() -> None:
     assert world.reconcile()
     assert world.asked == []
     assert world.statuses[0]["conditions"][-1]["reason"] == "Suspended"
+
+
+def test_another_price_is_written_without_another_plan() -> None:
+    world = World()
+    world.put(plan(**SPEC))
+    world.reconcile()
+    planned_at = world.statuses[0]["plannedAt"]
+    for price in (0.25, 0.5):
+        world.site = replace(HERE, price_per_kilowatt_hour=(price,))
+        assert world.reconcile()
+        assert not world.reconcile(), "the same figures are not written again"
+    before, now = world.statuses[1:]
+    assert now["cost"]["choice"]["money"]["mean"] == pytest.approx(2 * before["cost"]["choice"]["money"]["mean"])
+    assert (len(world.asked), now["plannedAt"], world.events) == (1, planned_at, [])
 
 
 def test_a_deleted_plan_is_forgotten() -> None:

@@ -14,6 +14,7 @@ from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.controllers.sites import Sites
 from joulecast_operator.index.index import Index
+from joulecast_operator.sites.costs import ESTIMATES
 from tests.unit.joulecast_operator.samples import estimates
 from tests.unit.joulecast_operator.samples.sites import site
 
@@ -30,7 +31,6 @@ class World:
         self.objects: dict[str, dict[str, Any]] = {}
         self.error: ApiError | None = None
         self.changes = self.version = 0
-        self.counts = {"here": 2}
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=1.0)
         self.sites = Sites(
             index=self.index,
@@ -39,7 +39,7 @@ class World:
             queue=self.queue,
             namespace="joulecast",
             poll_seconds=10.0,
-            counts=lambda: self.counts,
+            priced={"estimates": lambda: ["here", "there", "here"], "plans": lambda: ["here"]},
             on_change=self._changed,
         )
 
@@ -87,7 +87,7 @@ class World:
         """Return the status of an estimate with a result that takes a kilowatt hour."""
         ready = {"type": "Ready", "status": "True", "reason": "Estimated"}
         desired = {"results": [estimates.row(joules=3.6e6 * 32)], "conditions": [ready]}
-        return self.sites.costed(estimates.estimate(model={"image": "a"}, **spec), copy.deepcopy(desired))
+        return self.sites.costed(estimates.estimate(model={"image": "a"}, **spec), copy.deepcopy(desired), ESTIMATES)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_an_estimate_costs_what_the_site_it_names_says(world: World) -> None:
     world.apply()
     found = world.costed(siteName="here")
     assert found["cost"]["money"]["mean"] == pytest.approx(0.25 * 1.2)
-    assert world.statuses["here"]["estimates"] == 2
+    assert (world.statuses["here"]["estimates"], world.statuses["here"]["plans"]) == (2, 1)
     assert "cost" not in world.costed(), "no site is the default"
 
 
@@ -156,7 +156,7 @@ def test_after_a_start_without_an_answer_present_costs_stay(world: World) -> Non
     with pytest.raises(ApiError):
         asyncio.run(again.sites.load(again.key("here")))
     estimate = estimates.estimate(status=before, siteName="here")
-    assert again.sites.costed(estimate, dict(before)) == before
+    assert again.sites.costed(estimate, dict(before), ESTIMATES) == before
 
 
 def test_a_refused_config_map_is_told(world: World) -> None:

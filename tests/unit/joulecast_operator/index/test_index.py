@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, NAMESPACES
+from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, NAMESPACES, PLANS
 from joulecast_operator.api.objects import Key, Scope
 from joulecast_operator.index.index import Index
 
@@ -47,6 +47,16 @@ def test_lookups_stay_within_the_namespace_and_follow_changes() -> None:
     assert index.by_target("shop", "Deployment", "web") == []
     assert len(index.by_model("shop", "x")) == 1
     assert index.by_model("other", "x") == []
+
+
+def test_plans_are_told_by_the_site_that_prices_them() -> None:
+    index = Index()
+    for name, status in (("a", {"cost": {"site": "here"}}), ("b", {}), ("c", {"cost": {"site": "there"}})):
+        index.put(PLANS, estimate(name, 1) | {"status": status})
+    assert sorted(index.sites_of_plans()) == ["here", "there"]
+    index.drop(Key(kind=PLANS.kind, namespace="shop", name="a"))
+    index.put(PLANS, estimate("c", 2) | {"status": {}})
+    assert index.sites_of_plans() == []
 
 
 def test_what_a_listing_does_not_confirm_is_gone() -> None:

@@ -24,7 +24,7 @@ HERE = Site(
 
 
 def said(state: SiteState, defaults: Sequence[str] = ()) -> dict[str, Any]:
-    return site_status(site(), state, defaults=defaults, estimates=3, now=NOW)
+    return site_status(site(), state, defaults=defaults, priced={"estimates": 3, "plans": 2}, now=NOW)
 
 
 def conditions(found: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -38,7 +38,8 @@ def test_the_figures_in_use_are_shown_with_their_units() -> None:
         "powerUsageEffectiveness": "1",
         "carbon": "363 gCO2e/kWh",
     }
-    assert (found["pricePerKilowattHour"], found["currency"], found["estimates"]) == (0.115, "EUR", 3)
+    assert (found["pricePerKilowattHour"], found["currency"]) == (0.115, "EUR")
+    assert (found["estimates"], found["plans"]) == (3, 2)
     assert conditions(found) == {"Default": ("True", "Default"), "Ready": ("True", "Valid")}
     parsed = SiteStatus.model_validate(found).model_dump(mode="json", by_alias=True, exclude_none=True)
     assert parsed == found

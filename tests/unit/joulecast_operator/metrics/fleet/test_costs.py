@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from joulecast_operator.metrics.estimates import shown
-from joulecast_operator.metrics.fleet.costs import COSTS, cost_families, priced_by_site, served_cost
+from joulecast_operator.metrics.fleet.costs import COSTS, cost_families, served_cost
 from tests.unit.joulecast_operator.samples.scrapes import scrape
 from tests.unit.joulecast_operator.samples.sites import COST
 from tests.unit.joulecast_operator.samples.workloads import estimate
@@ -35,8 +35,4 @@ def test_what_is_not_known_and_what_is_not_ready_has_no_series() -> None:
     found = {family.name: len(family.samples) for family in cost_families(rows[:1])}
     assert list(found.values()) == [0, 0, 1, 1]
 
-
-def test_estimates_are_counted_by_their_site() -> None:
-    costs = [served_cost("shop", str(number), {"cost": COST | {"site": name}}) for number, name in enumerate("aab")]
-    assert priced_by_site(each for each in costs if each) == {"a": 2, "b": 1}
     assert served_cost("shop", "x", {}) is None
