@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from joulecast_operator.plans.costs import PLANS
 from joulecast_operator.plans.status import desired_status
+from joulecast_operator.sites.costed import with_cost
 from tests.cluster.release import Release, deployment, ready_status
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
@@ -20,6 +22,7 @@ from tests.harness.installation import CHART
 from tests.harness.ports import free_port
 from tests.harness.processes import Process
 from tests.harness.prometheus import Prometheus
+from tests.unit.joulecast_operator.samples.costs import HERE
 from tests.unit.joulecast_operator.samples.estimates import REQUEST
 from tests.unit.joulecast_operator.samples.plans import planned
 from tests.unit.joulecast_operator.samples.sites import COST, STATUS
@@ -119,7 +122,8 @@ def scraped(release: Release, exporter: str, prometheus: Prometheus) -> Promethe
     )
     priced(release, "detector")
     release.plane.apply(plan())
-    made = {"status": desired_status(plan(), planned(), request=REQUEST, now=datetime.now(UTC))}
+    unpriced = desired_status(plan(), planned(), request=REQUEST, now=datetime.now(UTC))
+    made = {"status": with_cost(plan(), unpriced, HERE, pricing=PLANS, now=datetime.now(UTC))}
     release.plane.kubectl(
         "patch", "eplan", "detector", "-n", "shop", "--subresource=status", "--type=merge", "-p", json.dumps(made)
     )

@@ -24,7 +24,8 @@ class Metric:
     - ``labels``: names of the labels.
     - ``text``: what the metric means; the HELP line.
     - ``process``: which process serves it; ``each``: both.
-    - ``field``: key of its value in a row of ``status.results``; "" where it has none.
+    - ``field``: key of its value in a row of ``status.results``, or in the part of a status that it is of; "" where it
+      has none.
     """
 
     name: str

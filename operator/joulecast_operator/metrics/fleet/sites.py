@@ -40,6 +40,13 @@ SITE_FIGURES: Final = (
         text="Number of estimates that an EnergySite prices, as its status says.",
         field="estimates",
     ),
+    Metric(
+        name="joulecast_site_priced_plans",
+        kind="gauge",
+        labels=("site",),
+        text="Number of plans that an EnergySite prices, as its status says.",
+        field="plans",
+    ),
 )
 
 SITE_INFO: Final = Metric(

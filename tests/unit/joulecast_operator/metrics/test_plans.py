@@ -32,4 +32,16 @@ def test_a_plan_has_what_it_chooses_saves_and_draws() -> None:
 def test_without_a_choice_or_a_today_there_is_neither_power_nor_a_saving() -> None:
     for each in (plan(), made(planned(choice=None, saving=None, today=None))):
         assert names(scrape(plans=(each,))) == {"joulecast_plan_info"}
-    assert len(PLANS) == 3
+    assert len(PLANS) == 5
+
+
+def test_a_priced_plan_has_what_it_saves_in_a_month_in_money_and_carbon() -> None:
+    priced = made(planned())
+    saves = {"money": 12.5, "moneyLower": 9.0, "moneyUpper": 15.0}
+    priced["status"]["cost"] = {"site": "here", "currency": "EUR", "savesPerMonth": saves | {"gramsCo2e": 4000.0}}
+    found = scrape(plans=(priced,))
+    own = LABELS | {"site": "here"}
+    assert found["joulecast_plan_saved_cost_per_month", frozenset((own | {"currency": "EUR"}).items())] == 12.5
+    assert found["joulecast_plan_saved_carbon_per_month_grams", frozenset(own.items())] == 4000
+    del priced["status"]["cost"]["savesPerMonth"]["money"]
+    assert "joulecast_plan_saved_cost_per_month" not in names(scrape(plans=(priced,)))

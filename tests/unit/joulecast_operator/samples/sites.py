@@ -13,6 +13,7 @@ STATUS = {
     "powerUsageEffectiveness": 1.15,
     "carbonSource": "codecarbon 3: Germany, 2023",
     "estimates": 4,
+    "plans": 2,
     "conditions": [
         {"type": "Default", "status": "True", "reason": "Default", **_WHEN},
         {"type": "Ready", "status": "True", "reason": "Valid", **_WHEN},

@@ -14,6 +14,7 @@ def test_a_site_has_one_series_of_each_figure_and_an_info() -> None:
         "joulecast_site_carbon_per_kilowatt_hour_grams": ({"site": "falkenstein"}, 363.0),
         "joulecast_site_power_usage_effectiveness_ratio": ({"site": "falkenstein"}, 1.15),
         "joulecast_site_priced_estimates": ({"site": "falkenstein"}, 4.0),
+        "joulecast_site_priced_plans": ({"site": "falkenstein"}, 2.0),
     }
     labels, one = found[SITE_INFO.name]
     assert (one, labels["ready"], labels["default"]) == (1.0, "True", "True")
