@@ -83,7 +83,7 @@ def lines(site: Site | None, costs: Sequence[Priced]) -> list[RenderableType]:
         told.append(f"carbon by {site.carbon_source}")
     return [
         line(f"at {site.name} ({', '.join(told)}):", style=""),
-        *(line(f"  {each.name}: {_text(each.cost)}", style="") for each in costs),
+        *(line(f"  {each.name}: {amounts_text(each.cost)}", style="") for each in costs),
     ]
 
 
@@ -94,7 +94,8 @@ def costs_document(site: Site | None, costs: Sequence[Priced]) -> dict[str, Any]
     return {"site": site_document(site), "costs": [cost_document(each.cost) for each in costs]}
 
 
-def _text(cost: SiteCost) -> str:
+def amounts_text(cost: SiteCost) -> str:
+    """Return energy, money and carbon of a cost, of one and by hour and month, as text."""
     per = cost.per.replace("_", " ")
     parts = [f"{digits(1e3 * cost.kilowatt_hours)} Wh per {per}"]
     if cost.money is not None and cost.money_per_hour is not None and cost.money_per_month is not None:

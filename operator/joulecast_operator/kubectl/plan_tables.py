@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from joulecast.cli.sites import amounts_text
 from joulecast.cli.tables.cells import line
 from joulecast.cli.tables.profiles import facts, plain_table
 from joulecast.cli.tables.quantities import digits, joules, quantity, size
+from joulecast_operator.api.conditions import condition
 from joulecast_operator.api.objects import Resource, mapping, mappings
-from joulecast_operator.kubectl.plans import Plan
+from joulecast_operator.kubectl.plans import Plan, site_cost
+from joulecast_operator.plans.costs import saved_text
+from joulecast_operator.sites.costed import COSTED
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,18 +33,23 @@ _CUTS = {
 }  # fmt: skip
 """What the cuts of a split are, in words, by field of ``status.split``."""
 
+_TOLD = ("choice", "replicas", "joules", "saves")
+_MONTH = "savesPerMonth"
+"""Fields of the summary that a list shows; the last where any plan has it."""
+
 
 def list_tables(plans: Sequence[Plan], *, with_namespaces: bool) -> list[RenderableType]:
     """Build one row for each plan."""
     if not plans:
         return [line("no plans", style="")]
     namespaces = [("namespace", False)] if with_namespaces else []
+    months = [("and in a month", False)] if any(each.summary.get(_MONTH) for each in plans) else []
     table = plain_table(
         "Plans", *namespaces, ("plan", False), ("about", False), ("choice", False), ("replicas", True),
-        ("energy", False), ("saves of today", False), ("reason", False),
+        ("energy", False), ("saves of today", False), *months, ("reason", False),
     )  # fmt: skip
     for each in plans:
-        told = [str(each.summary.get(name) or "") for name in ("choice", "replicas", "joules", "saves")]
+        told = [str(each.summary.get(name) or "") for name in (*_TOLD, *([_MONTH] if months else []))]
         table.add_row(*([each.namespace] if with_namespaces else []), each.name, each.about, *told, each.reason)
     return [table]
 
@@ -55,7 +64,7 @@ def plan_tables(plan: Plan) -> list[RenderableType]:
     if mapping(plan.status.get("split")):
         shown.append(_cuts(mapping(plan.status["split"])))
     shown.append(line(f"{plan.reason}: {plan.message}" if plan.reason else plan.message, style="bold"))
-    return [*shown, *_saving(plan.status), *_deciding(plan.status), *_excluded(plan.status)]
+    return [*shown, *_saving(plan.status), *_costs(plan.status), *_deciding(plan.status), *_excluded(plan.status)]
 
 
 def _rows(status: Resource) -> list[tuple[str, Resource]]:
@@ -106,6 +115,40 @@ def _saving(status: Resource) -> Iterator[RenderableType]:
         percent, lower, upper = (f"{float(saving[name]):.3g}" for name in ("percent", "percentLower", "percentUpper"))
         who = "the choice saves" if status.get("choice") else "each that is not told apart saves at least"
         yield line(f"{who} {percent} % ({lower} to {upper} %) of today's joules", style="")
+
+
+def _costs(status: Resource) -> Iterator[RenderableType]:
+    """Yield what the settings of a plan cost at its site, and what is saved in a month, or why there is no cost."""
+    cost, costed = mapping(status.get("cost")), mapping(condition(status, COSTED))
+    if not cost:
+        if costed:
+            yield line(f"no cost, {costed.get('reason')}: {costed.get('message')}", style="yellow")
+        return
+    carbon = f"; carbon by {cost['carbonSource']}" if cost.get("carbonSource") else ""
+    yield line(f"at {cost.get('site')} ({_POWERS.get(str(cost.get('powerOf')), '')}{carbon}):", style="")
+    for name, amounts in _named_amounts(status, cost):
+        yield line(f"  {name}: {amounts_text(site_cost(cost, amounts))}", style="")
+    saved = mapping(cost.get("savesPerMonth"))
+    if saved:
+        told = saved_text(saved, cost.get("currency"))
+        yield line(f"  in a month the choice saves {told} for the work of today's setting", style="")
+
+
+_POWERS = {
+    "allReplicas": "hours and months of all replicas at the rate asked",
+    "oneReplica": "hours and months of one replica that is busy all the time",
+}
+"""Whose power hours and months are counted by, in words, by ``status.cost.powerOf``."""
+
+
+def _named_amounts(status: Resource, cost: Resource) -> Iterator[tuple[str, Resource]]:
+    """Yield each cost of a status with the setting that it is of."""
+    if cost.get("choice"):
+        yield "choice", mapping(cost["choice"])
+    for row, amounts in zip(mappings(status.get("leaders")), mappings(cost.get("leaders")), strict=False):
+        yield f"{row.get('accelerator')}, {_size(row)}", amounts
+    if cost.get("today"):
+        yield "today", mapping(cost["today"])
 
 
 def _deciding(status: Resource) -> Iterator[RenderableType]:

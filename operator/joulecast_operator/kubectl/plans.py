@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from joulecast.site import Charge, SiteCost
 from joulecast_operator.api.annotations import state_of
 from joulecast_operator.api.conditions import READY, condition
 from joulecast_operator.api.kinds import DEPLOYMENTS, PLANS, Kind
-from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.api.objects import Resource, camel, mapping
 from joulecast_operator.kubectl.standing import UNSEEN
 from joulecast_operator.plans.status import UNITS
 
@@ -67,6 +68,29 @@ def plan_of(resource: Resource) -> Plan:
         message=str(ready.get("message") or UNSEEN),
         status=status,
     )
+
+
+def site_cost(cost: Resource, amounts: Resource) -> SiteCost:
+    """Return one of the costs in a status. ``cost``: ``status.cost``; ``amounts``: a part of it, such as ``choice``."""
+    per = str(cost.get("per"))
+    return SiteCost(
+        site=str(cost.get("site")),
+        per=next((name for name in UNITS if camel(name) == per), per),
+        kilowatt_hours=float(amounts.get("kilowattHours") or 0.0),
+        kilowatts=float(amounts.get("kilowatts") or 0.0),
+        currency=cost.get("currency"),
+        money=_charge(amounts.get("money")),
+        money_per_hour=_charge(amounts.get("moneyPerHour")),
+        money_per_month=amounts.get("moneyPerMonth"),
+        grams_co2e=_charge(amounts.get("gramsCo2e")),
+        grams_co2e_per_hour=_charge(amounts.get("gramsCo2ePerHour")),
+        grams_co2e_per_month=amounts.get("gramsCo2ePerMonth"),
+    )
+
+
+def _charge(amount: object) -> Charge | None:
+    given = mapping(amount)
+    return Charge(**{name: float(given[name]) for name in Charge.__dataclass_fields__}) if given else None
 
 
 def of_target(resources: Iterable[Resource], kind: Kind, name: str) -> list[Resource]:

@@ -79,8 +79,60 @@ def test_cuts_are_shown_with_both_machines_and_the_link(capsys: pytest.CaptureFi
     assert "fewest joules /pool 0.5 J (0.4–0.6) 10 ms 0.2 J 0.2 J 0.1 J 2 KiB" in shown
 
 
+AMOUNTS = {
+    "kilowattHours": 1e-7, "kilowatts": 0.4, "money": {"mean": 2e-5, "lowest": 1e-5, "highest": 3e-5},
+    "moneyPerHour": {"mean": 0.08, "lowest": 0.08, "highest": 0.08}, "moneyPerMonth": 58.4,
+}  # fmt: skip
+
+
+def test_costs_are_shown_with_what_a_month_saves(capsys: pytest.CaptureFixture[str]) -> None:
+    cost = {
+        "site": "here", "per": "outputToken", "currency": "EUR", "powerOf": "allReplicas", "carbonSource": "a contract",
+        "choice": AMOUNTS, "today": AMOUNTS, "savesPerMonth": {"money": 30.0, "moneyLower": 20.0, "moneyUpper": 41.0},
+    }  # fmt: skip
+    shown = lines(capsys, plan_tables(plan_of(plan(status={"choice": setting(), "cost": cost}))))
+    assert "at here (hours and months of all replicas at the rate asked; carbon by a contract):" in shown
+    text = (
+        "0.0001 Wh per output token; 0.02 EUR per 1,000 output tokens (0.01 to 0.03 by hour), 0.08 EUR an hour,"
+        " 58.4 EUR a month"
+    )
+    assert [f"choice: {text}", f"today: {text}"] == [each for each in shown if each.startswith(("choice: ", "today: "))]
+    assert "in a month the choice saves 30 EUR (20 to 41) for the work of today's setting" in shown
+
+
+def test_each_that_is_not_told_apart_is_shown_with_its_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    cost = {
+        "site": "here",
+        "per": "inference",
+        "currency": "EUR",
+        "powerOf": "oneReplica",
+        "leaders": [AMOUNTS, AMOUNTS],
+    }
+    status = {"leaders": [setting(), setting(A100)], "cost": cost}
+    shown = lines(capsys, plan_tables(plan_of(plan(status=status))))
+    assert "at here (hours and months of one replica that is busy all the time):" in shown
+    assert sum(each.startswith((f"{H200}, batch of 64: ", f"{A100}, batch of 64: ")) for each in shown) == 2
+
+
+def test_why_there_is_no_cost_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    costed = {"type": "Costed", "status": "False", "reason": "SiteNotFound", "message": "there is no EnergySite 'x'"}
+    shown = lines(capsys, plan_tables(plan_of(plan(status={"conditions": [costed]}))))
+    assert "no cost, SiteNotFound: there is no EnergySite 'x'" in shown
+
+
 def test_a_list_has_a_row_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
     plans = [plan_of(plan(status={"summary": {"choice": H200, "joules": "0.01 J/inference", "saves": "67 %"}}))]
     shown = lines(capsys, list_tables(plans, with_namespaces=True))
     assert f"shop web deployment/web {H200} 0.01 J/inference 67 % Chosen" in shown
+    assert not any("in a month" in each for each in shown)
     assert lines(capsys, list_tables([], with_namespaces=False)) == ["no plans"]
+
+
+def test_a_list_has_what_a_month_saves_where_a_plan_is_priced(capsys: pytest.CaptureFixture[str]) -> None:
+    plans = [
+        plan_of(plan(name, status={"summary": {"choice": H200, **more}}))
+        for name, more in (("web", {"saves": "67 %", "savesPerMonth": "30 EUR (20 to 41)"}), ("other", {}))
+    ]
+    shown = lines(capsys, list_tables(plans, with_namespaces=False))
+    assert f"web deployment/web {H200} 67 % 30 EUR (20 to 41) Chosen" in shown
+    assert f"other deployment/other {H200} Chosen" in shown
