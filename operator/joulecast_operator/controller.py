@@ -23,6 +23,7 @@ from joulecast_operator.api.kinds import (
     PLANS,
     PROFILES,
     SITES,
+    TARGETS,
 )
 from joulecast_operator.api.objects import Key, Resource, Scope
 from joulecast_operator.calibrations.queue import waits_in_queue
@@ -232,6 +233,8 @@ class Controller:
             return
         if key.kind in ANNOTATED:
             await self.workloads.reconcile(key)
+        elif key.kind in CUSTOM:
+            self.workloads.count(key)
         elif key.kind == _OF_MODEL:
             self._queue_each(self.index.workloads_of(key.namespace, model=key.name))
         elif key.kind == PROFILES.kind:
@@ -294,7 +297,7 @@ class Controller:
             self.queue.add(key)  # before all others, because an uninstall waits for the answer
             self.queue_all()
         self._target_changed(key, before, after)
-        if any(each(before) != each(after) for each in (changes.inputs, changes.outputs, changes.pods)):
+        if changes.outputs(before) != changes.outputs(after):
             self.queue.add(key)
 
     def _offer_changed(self, before: Resource | None, after: Resource | None) -> None:
@@ -302,9 +305,8 @@ class Controller:
             self._ask_all()
 
     def _target_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
-        if changes.inputs(before) != changes.inputs(after) or changes.pods(before) != changes.pods(after):
-            self._queue_each(self.workloads.targeting(key))
-            self._queue_each(self.index.plans_of(key))
+        if any(each(before) != each(after) for each in (changes.inputs, changes.pods)):
+            self._queue_each((key, *self.workloads.targeting(key), *self.index.plans_of(key)))
 
     def _estimate_changed(self, before: Resource | None, after: Resource | None) -> None:
         for estimate in (before, after):
@@ -338,7 +340,7 @@ class Controller:
 
     def queue_all(self) -> None:
         """Queue every object, and every deleted workload for which an estimate still exists."""
-        for kind in (PROFILES, SITES, *ANNOTATED.values(), ESTIMATES, PLANS, CALIBRATIONS):
+        for kind in (PROFILES, SITES, *TARGETS.values(), ESTIMATES, PLANS, CALIBRATIONS):
             self._queue_each(self.index.keys(kind))
         for estimate in self.index.estimates():
             owner = self.workloads.owner(estimate)

@@ -76,11 +76,11 @@ def test_a_target_of_every_kind_is_forecast_annotated_and_counted(cluster: Clust
     made = cluster.plane.get(kind.lower(), "web", namespace)
     assert PREFIX not in json.dumps(made["spec"]), "annotations on pods would restart them"
     if kind != "DaemonSet":
-        assert status["target"] == target(kind) | {"pods": 1, "model": cluster.image("model")}
+        assert status["target"] == target(kind) | {"pods": 1, "replicas": 1, "model": cluster.image("model")}
 
     change, pods = MORE[kind]
     merge(cluster.plane, kind, "web", namespace, {"spec": change})
-    asked = target(kind) | {"pods": pods, "model": cluster.image("model")}
+    asked = target(kind) | {"pods": pods, "replicas": pods, "model": cluster.image("model")}
     cluster.until(lambda: cluster.status("follows", namespace).get("target") == asked, "the pods are counted anew")
     assert cluster.status("follows", namespace)["estimatedAt"] == status["estimatedAt"], "with no other forecast"
 

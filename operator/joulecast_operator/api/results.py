@@ -145,12 +145,15 @@ class UnderstoodTarget(Part):
 class TargetAccelerators(Part):
     """The accelerators that the target may run on."""
 
-    source: Literal["annotation", "nodeSelector", "nodeAffinity", "resource", "claim", "queue", "nodes"] | None = Field(
+    source: (
+        Literal["annotation", "nodeSelector", "nodeAffinity", "acceleratorType", "resource", "claim", "queue", "nodes"]
+        | None
+    ) = Field(
         None,
         description="What says so: the annotation joulecast.dev/for-accelerator, the node selector or the required node"
-        " affinity of the pods, the extended resource that they ask for together with the nodes that have it, their"
-        " resource claims, the flavours of their Kueue queue, or the nodes alone. None where no price can be given; the"
-        " message says why.",
+        " affinity of the pods, the accelerator_type that a model asks Ray for, the extended resource that the pods ask"
+        " for together with the nodes that have it, their resource claims, the flavours of their Kueue queue, or the"
+        " nodes alone. None where no price can be given; the message says why.",
     )
     products: list[StatusName] = Field(
         default_factory=list, max_length=LISTED, description="Product names of the accelerators."
@@ -188,6 +191,15 @@ class TargetFacts(Part):
         " ended.",
         json_schema_extra={"format": "int64"},
     )
+    replicas: int | None = Field(
+        None,
+        description="How many times these pods serve the model at once: each pod of a built-in kind does; of a custom"
+        " kind several may share one model. Absent where it is not known.",
+        json_schema_extra={"format": "int64"},
+    )
+    message: StatusText | None = Field(
+        None, description="Why the power of all replicas is not known by the first result; absent where it is."
+    )
     model: StatusText | None = Field(
         None, description="What it most likely runs: an image that may hold the model, or the model's address."
     )
@@ -197,9 +209,8 @@ class TargetFacts(Part):
     )
     average_power_watts: float | None = Field(
         None,
-        description="Mean power of all these pods by the first result, at workload.requestsPerSecond or"
-        " workload.utilizationPercent, in watts; absent where neither is given, and of custom kinds, whose pods may"
-        " share a model.",
+        description="Mean power of all replicas by the first result, at workload.requestsPerSecond or"
+        " workload.utilizationPercent, in watts; absent where neither is given, and where the message says why.",
     )
 
 

@@ -172,8 +172,8 @@ class WorkloadSpec(Part):
     )
     utilization_percent: Annotated[int, Field(ge=1, le=100)] | None = Field(
         None,
-        description="Share of the time in which each replica is busy, in percent, from which the power of all pods of"
-        " the target follows. It changes no forecast. Give either this or requestsPerSecond.",
+        description="Share of the time in which each replica is busy, in percent, from which the power of all replicas"
+        " of the target follows. It changes no forecast. Give either this or requestsPerSecond.",
     )
     tensor_parallel: TensorParallel | None = Field(
         None,

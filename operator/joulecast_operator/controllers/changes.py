@@ -7,8 +7,8 @@ from typing import Any
 from joulecast_operator.api.annotations import REST_UNTIL, annotations_of
 from joulecast_operator.api.annotations import outputs as outputs_among
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.index.slim import PODS
 from joulecast_operator.workloads import discovery
+from joulecast_operator.workloads.pods import CARDS, PODS, REPLICAS
 
 
 def labels(resource: Resource | None) -> Any:
@@ -35,8 +35,8 @@ def inputs(workload: Resource | None) -> tuple[str, str, Any] | None:
 
 
 def pods(workload: Resource | None) -> Any:
-    """Return how many pods a workload asks for."""
-    return (workload or {}).get(PODS)
+    """Return how many pods a workload asks for, how many replicas these are, and the GPUs of one."""
+    return None if workload is None else tuple(map(workload.get, (PODS, REPLICAS, CARDS)))
 
 
 def outputs(workload: Resource | None) -> Any:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from joulecast_operator.api.conditions import Status, Waiting, Wrong
 from joulecast_operator.api.estimates import EstimateSpec
-from joulecast_operator.api.kinds import ANNOTATED, ESTIMATES
+from joulecast_operator.api.kinds import ESTIMATES
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.cluster.model_objects import ReadObjects
 from joulecast_operator.controllers.asking import Asking
@@ -55,14 +55,9 @@ class Estimates(Asking):
 
 
 def _power(estimate: Resource, facts: Resource, desired: Status) -> Status:
-    """Return the power of all pods of the target by the first result, if the estimate says how busy they are.
-
-    Several pods of a custom kind may share one model, of which the result is; they are not added up.
-    """
+    """Return the power of all replicas of the target by the first result, if the estimate says how busy they are and
+    the result is of one of them."""
     first = next(iter(desired.get("results") or ()), None)
-    watts = (
-        None
-        if first is None or facts.get("kind") not in ANNOTATED
-        else power_watts(asked_of(estimate), first, facts.get("pods"))
-    )
+    replicas = None if "message" in facts else facts.get("replicas")
+    watts = None if first is None else power_watts(asked_of(estimate), first, replicas)
     return {} if watts is None else {"averagePowerWatts": watts}

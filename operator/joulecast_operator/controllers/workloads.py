@@ -21,14 +21,14 @@ from joulecast_operator.api.annotations import (
     annotations_of,
 )
 from joulecast_operator.api.conditions import EventToPost
-from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS, ESTIMATES, MANAGED_BY_LABEL, MANAGER, Kind
+from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS, ESTIMATES, MANAGED_BY_LABEL, MANAGER, TARGETS, Kind
 from joulecast_operator.api.objects import Key, Resource, mapping
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.contested import Contested, undone_event
 from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
 from joulecast_operator.estimates.fleet import asked_of, figures
 from joulecast_operator.index.index import Index
-from joulecast_operator.index.slim import PODS, model_of
+from joulecast_operator.index.slim import model_of
 from joulecast_operator.metrics.fleet.workloads import ServedWorkload
 from joulecast_operator.workloads import choice, discovery
 from joulecast_operator.workloads.outputs import merge
@@ -127,10 +127,22 @@ class Workloads:
         # the webhook calls these same two functions, so that both processes always agree
         return verdict_on(workload, choice.estimate_for(workload, self._index), key.namespace)
 
+    def count(self, key: Key) -> None:
+        """Keep the figures of a workload of a custom kind, on which nothing is written; forget those of one that went.
+
+        One that a controller owns has none: it is counted as its owner.
+        """
+        workload = self._index.resource(key)
+        estimate = None if workload is None else choice.estimate_targeting(workload, self._index)
+        if workload is None or estimate is None:
+            self._fleet.pop(key, None)
+            return
+        self._count(key, workload, estimate, verdict_on(workload, estimate, key.namespace))
+
     def _count(self, key: Key, workload: Resource, estimate: Resource | None, verdict: Verdict | None) -> None:
         """Keep the figures of the workload by the result that speaks for it."""
         row = verdict.row if verdict else None
-        found = figures(asked_of(estimate or {}), row, workload.get(PODS)) if row is not None else None
+        found = figures(asked_of(estimate or {}), row, workload) if row is not None else None
         if found is None:
             self._fleet.pop(key, None)
             return
@@ -283,9 +295,9 @@ def _answers(estimate: Resource, wanted: Resource) -> bool:
 
 
 def _target(estimate: Resource) -> Key | None:
-    """Return the key of the workload that an estimate targets, if it is of a kind that is annotated; else None."""
+    """Return the key of the workload that an estimate targets, if it is of a kind that is covered; else None."""
     target = mapping(mapping(estimate.get("spec")).get("targetRef"))
     kind, name = target.get("kind") or DEPLOYMENTS.kind, target.get("name")
-    if kind not in ANNOTATED or not isinstance(name, str) or not name:
+    if kind not in TARGETS or not isinstance(name, str) or not name:
         return None
     return Key(kind=kind, namespace=estimate["metadata"]["namespace"], name=name)

@@ -16,22 +16,26 @@ from joulecast_operator.calibrations.nodes import is_shared_node
 from joulecast_operator.estimates.summary import energies
 from joulecast_operator.index.index import Index
 from joulecast_operator.workloads import discovery, placement
+from joulecast_operator.workloads.containers import accelerator_type, unread
+from joulecast_operator.workloads.custom.accelerators import called, known
 from joulecast_operator.workloads.offers.claims import claimed
 from joulecast_operator.workloads.offers.queues import Flavours, flavours
 from joulecast_operator.workloads.pods import kind_of, pod_spec
 
-Source = Literal["annotation", "nodeSelector", "nodeAffinity", "resource", "claim", "queue", "nodes"]
+Source = Literal["annotation", "nodeSelector", "nodeAffinity", "acceleratorType", "resource", "claim", "queue", "nodes"]
 
+_BY_NODES: Final = ("resource", "nodes")
 _NAMED: Final = 3  # nodes that a message names
+_SHOWN: Final = 80  # characters of a tenant's word in a sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadAccelerators:
     """The accelerators that a workload may run on.
 
-    - ``source``: what says so: its annotation, its node selector, its required node affinity, the extended resource
-      that its containers ask for together with the nodes that have it, the resource claims of its pods, the flavours of
-      its queue, or the nodes alone.
+    - ``source``: what says so: its annotation, its node selector, its required node affinity, the type that it asks Ray
+      for, the extended resource that its containers ask for together with the nodes that have it, the resource claims
+      of its pods, the flavours of its queue, or the nodes alone.
     - ``products``: their product names.
     - ``note``: what was left out; "" for nothing.
     """
@@ -43,9 +47,42 @@ class WorkloadAccelerators:
 
 def accelerators_of_workload(workload: Resource, index: Index) -> WorkloadAccelerators | Waiting | Wrong:
     """Return the accelerators of ``workload``, or why they are not known or have no price."""
-    named, pod = discovery.named_product(workload), pod_spec(workload)
+    named = discovery.named_product(workload)
     if named is not None:
         return WorkloadAccelerators(source="annotation", products=(named,))
+    found = _of_pods(workload, index)
+    if isinstance(found, Wrong):
+        return found
+    asked, base = accelerator_type(workload), unread(workload)
+    is_open = isinstance(found, Waiting) or (found.source in _BY_NODES and len(found.products) > 1)
+    if base and is_open:
+        return _with_note(found, f"where the pods run may also stand in {base}, which is not read")
+    return _of_type(asked, found) if asked else found
+
+
+def _of_type(asked: str, found: WorkloadAccelerators | Waiting) -> WorkloadAccelerators | Waiting:
+    """Return those of the accelerators that are ``found`` that Ray calls by the type ``asked``; where none is, all that
+    it calls so, on whose nodes Ray would wait for the model to run."""
+    placed = found.products if isinstance(found, WorkloadAccelerators) else ()
+    left, meant = called(asked, placed), known(asked)
+    if isinstance(found, WorkloadAccelerators) and left:
+        return found if left == placed else replace(found, source="acceleratorType", products=left)
+    if not meant:
+        return _with_note(found, f"the accelerator_type {asked[:_SHOWN]!r} names no card that joulecast knows")
+    other = " or ".join(placed)
+    note = f"the pods may run on {other} alone, which Ray does not call {asked[:_SHOWN]}" if placed else ""
+    return WorkloadAccelerators(source="acceleratorType", products=meant, note=note)
+
+
+def _with_note(found: WorkloadAccelerators | Waiting, note: str) -> WorkloadAccelerators | Waiting:
+    if isinstance(found, Waiting):
+        return replace(found, message=f"{found.message}; {note}")
+    return replace(found, note="; ".join(filter(None, (found.note, note))))
+
+
+def _of_pods(workload: Resource, index: Index) -> WorkloadAccelerators | Waiting | Wrong:
+    """Return the accelerators that the pods of a workload may run on."""
+    pod = pod_spec(workload)
     problem = placement.unpriced(pod)
     if problem is not None:
         return problem

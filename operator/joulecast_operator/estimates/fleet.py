@@ -1,4 +1,4 @@
-"""Compute what all pods of a workload draw together, from a forecast of one of them; pure."""
+"""Compute what all replicas of a workload draw together, from a forecast of one of them; pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from joulecast.units import round_significant
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.api.workload import quantity
+from joulecast_operator.estimates.replicas import replicas_like
 from joulecast_operator.sites.costs import unit_energy
+from joulecast_operator.workloads.pods import PODS
 
 _PERCENT = 100
 _DIGITS = 6
@@ -21,7 +23,8 @@ class WorkloadFigures:
     - ``pods``: the pods that it asks for at once; None where that is not known.
     - ``per``, ``joules``: what joules are of (``inference``, ``request``, ``input_token``, ``output_token``), and those
       of one of it.
-    - ``watts``: of all pods together; None where the estimate says neither a rate nor a utilization.
+    - ``watts``: of all replicas together; None where the estimate says neither a rate nor a utilization, or where the
+      forecast is not of one replica.
     """
 
     accelerator: str
@@ -31,8 +34,8 @@ class WorkloadFigures:
     watts: float | None
 
 
-def figures(asked: Resource, row: Resource, pods: int | None) -> WorkloadFigures | None:
-    """Return the figures of a workload with ``pods``; None if the result has no energy.
+def figures(asked: Resource, row: Resource, workload: Resource) -> WorkloadFigures | None:
+    """Return the figures of a stored workload; None if the result has no energy.
 
     ``asked``: the estimate's ``spec.workload``. ``row``: its result that speaks for the workload.
     """
@@ -40,26 +43,26 @@ def figures(asked: Resource, row: Resource, pods: int | None) -> WorkloadFigures
     if energy is None:
         return None
     per, joules = energy
-    watts = power_watts(asked, row, pods)
+    watts, pods = power_watts(asked, row, replicas_like(workload, row)), workload.get(PODS)
     return WorkloadFigures(accelerator=str(row.get("accelerator")), pods=pods, per=per, joules=joules, watts=watts)
 
 
-def power_watts(asked: Resource, row: Resource, pods: int | None) -> float | None:
-    """Return the mean power of ``pods``, each busy as ``asked`` says; None where that, or the number, is not known.
+def power_watts(asked: Resource, row: Resource, replicas: int | None) -> float | None:
+    """Return the mean power of ``replicas``, each busy as ``asked`` says; None where that, or the number, is not known.
 
-    A pod that is not busy draws the power of its accelerators with a context and no kernel.
+    A replica that is not busy draws the power of its accelerators with a context and no kernel.
     """
     busy, running = busy_share(asked, row), row.get("averagePowerWatts")
     idle = row.get("idlePowerWatts", None if busy is not None and busy < 1 else 0.0)
-    if busy is None or pods is None or running is None or idle is None:
+    if busy is None or replicas is None or running is None or idle is None:
         return None
-    return round_significant(pods * (busy * running + (1 - busy) * idle), _DIGITS)
+    return round_significant(replicas * (busy * running + (1 - busy) * idle), _DIGITS)
 
 
 def busy_share(asked: Resource, row: Resource) -> float | None:
-    """Return for which share of the time a pod is busy, by its utilization or its rate of requests; None if neither.
+    """Return for which share of the time a replica is busy, by its utilization or its rate; None if neither.
 
-    A pod that gets more requests than it completes is busy all the time.
+    A replica that gets more requests than it completes is busy all the time.
     """
     percent, rate = asked.get("utilizationPercent"), asked.get("requestsPerSecond")
     if isinstance(percent, int):

@@ -14,13 +14,13 @@ from joulecast_operator.api.models import ConfigMapKey, TargetReference
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.api.plans.spec import PlanSpec
 from joulecast_operator.estimates.accelerators import accelerator_facts, accelerators_of_workload
+from joulecast_operator.estimates.replicas import replicas_of, uncounted
 from joulecast_operator.index.index import Index
-from joulecast_operator.index.slim import PODS
 from joulecast_operator.workloads import discovery
 from joulecast_operator.workloads.containers import serving, unserved
 from joulecast_operator.workloads.engines.options import ENGINES
 from joulecast_operator.workloads.engines.served import ServedModel
-from joulecast_operator.workloads.pods import kind_of
+from joulecast_operator.workloads.pods import PODS, kind_of
 from joulecast_operator.workloads.power_limits import power_limit
 
 _PRECISIONS: Final = {
@@ -116,15 +116,22 @@ def facts_of(
     workload = None if target is None else workload_of(target, namespace, index)
     if target is None or workload is None or isinstance(workload, Wrong):
         return None
-    counted = {PODS: workload[PODS]} if PODS in workload else {}
     model = discovery.model_reference(workload)
     named = {"model": bounds.text(model.reference)} if model else {}
-    facts = {"kind": target.kind, "name": target.name, **counted, **named}
+    facts = {"kind": target.kind, "name": target.name, **_counted(workload, results), **named}
     accelerators = accelerators_of_workload(workload, index)
     if isinstance(accelerators, Waiting):
         return facts
     limit = _limit_facts(workload, index, getattr(accelerators, "products", ()))
     return facts | {"accelerators": accelerator_facts(accelerators, results)} | limit
+
+
+def _counted(workload: Resource, results: Sequence[Resource]) -> dict[str, Any]:
+    """Return the pods and replicas of a workload, and why the power of these is not known by the first result."""
+    numbers = {"pods": workload.get(PODS), "replicas": replicas_of(workload)}
+    why = uncounted(workload, results[0]) if results else ""
+    said = {"message": bounds.text(why)} if why else {}
+    return {name: number for name, number in numbers.items() if number is not None} | said
 
 
 def _limit_facts(workload: Resource, index: Index, products: Collection[str]) -> dict[str, Any]:

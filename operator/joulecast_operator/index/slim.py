@@ -40,9 +40,6 @@ NAMED: Final = "estimate"
 joulecast created the estimate for, and an estimate that a workload names. The kind of the workload follows TARGET and
 MADE."""
 
-PODS: Final = "pods"
-"""The field of a stored workload with the number of pods that it asks for at once; missing where it is not known."""
-
 _IDENTITY: Final = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
 _AGES: Final = ("generation", "creationTimestamp", "deletionTimestamp")
 _NOISE: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -127,11 +124,11 @@ def _ready_conditions(status: Resource) -> list[dict[str, Any]]:
 def workload(kind: Kind, resource: Resource) -> Resource:
     """Return a workload of ``kind`` with what ``discovery`` reads: identity, owners and joulecast's annotations, and
     from the pod template images, containers that serve a language model, pull secrets, ServiceAccount and accelerators;
-    and with the number of pods that it asks for."""
+    and with the number of pods that it asks for, of a custom kind also of replicas."""
     kept = _some(resource.get("metadata") or {}, _IDENTITY)
     kept["annotations"] = _our_annotations(resource)
     kept |= _queue(resource)
-    named, asked = _in_one_form(kind, resource)
+    named = _in_one_form(kind, resource)
     pod = pods.pod_spec(named)
     template = {
         **served.kept(pod),
@@ -140,19 +137,20 @@ def workload(kind: Kind, resource: Resource) -> Resource:
         **({"serviceAccountName": pod["serviceAccountName"]} if pod.get("serviceAccountName") else {}),
         **placement.kept(pod),
     }
-    counted = {} if asked is None else {PODS: asked}
+    counted = _some(named, (pods.PODS, pods.REPLICAS, pods.CARDS))
     declared, limit = _some(named, (DECLARES,)), power_limits.of_pods(named)
     noted = {"metadata": {"annotations": {power_limits.POD_LIMIT: limit}}} if limit else {}
     found = {"kind": kind.kind, "metadata": kept, **pods.with_template(kind.kind, {"spec": template, **noted})}
     return found | declared | counted
 
 
-def _in_one_form(kind: Kind, resource: Resource) -> tuple[Resource, int | None]:
-    """Return a workload with its kind and its pod template where ``pods`` finds it, and the pods that it asks for."""
+def _in_one_form(kind: Kind, resource: Resource) -> Resource:
+    """Return a workload with its kind, its pod template where ``pods`` finds it, and the pods that it asks for."""
     if kind.kind in CUSTOM:
         return as_workload(kind, resource)
     named = {**resource, "kind": kind.kind}
-    return named, pods.pods_asked_for(named)
+    asked = pods.pods_asked_for(named)
+    return named if asked is None else {**named, pods.PODS: asked}
 
 
 def _queue(resource: Resource) -> dict[str, Any]:

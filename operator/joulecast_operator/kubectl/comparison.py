@@ -55,7 +55,7 @@ class Change:
         return None if old is None or new is None or old.per != new.per or not old.joules else new.joules / old.joules
 
     def _differs(self, before: Standing, after: Standing) -> bool:
-        seen = [(each.accelerator, each.pods, each.load) for each in (before, after)]
+        seen = [(each.accelerator, each.pods, each.replicas, each.load) for each in (before, after)]
         return seen[0] != seen[1] or self.ratio is None or abs(self.ratio - 1) > _SAME
 
 

@@ -19,6 +19,7 @@ SAYS: Final = {
     "annotation": "the annotation joulecast.dev/for-accelerator",
     "nodeSelector": "the node selector of the pods",
     "nodeAffinity": "the required node affinity of the pods",
+    "acceleratorType": "the accelerator_type of the model's llm_config",
     "resource": "the extended resource that the pods ask for, and the nodes that have it",
     "claim": "the resource claims of the pods, and the ResourceSlices of the cluster",
     "queue": "the flavours of the workload's Kueue queue",
@@ -166,6 +167,8 @@ def standing_of_estimate(estimate: Resource, *, state: str, message: str) -> Sta
     """Return how an estimate stands by itself, with its first result."""
     metadata, target = mapping(estimate.get("metadata")), mapping(mapping(estimate.get("status")).get("target"))
     rows, pods = rows_of(estimate), target.get("pods")
+    uncounted = str(target.get("message") or "")
+    replicas = None if uncounted else target.get("replicas")
     return Standing(
         kind="InferenceEnergyEstimate",
         namespace=str(metadata.get("namespace")),
@@ -173,6 +176,8 @@ def standing_of_estimate(estimate: Resource, *, state: str, message: str) -> Sta
         state=state,
         sentence=message,
         pods=pods if isinstance(pods, int) else None,
+        replicas=replicas if isinstance(replicas, int) else None,
+        uncounted=uncounted,
         estimate=estimate,
         row=rows[0] if rows and state == "Ready" else None,
     )

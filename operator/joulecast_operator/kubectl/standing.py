@@ -11,13 +11,14 @@ from joulecast_operator.api.kinds import CUSTOM, TARGETS
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.api.workload import quantity
 from joulecast_operator.estimates.fleet import asked_of, busy_share, power_watts
+from joulecast_operator.estimates.replicas import replicas_like, uncounted
 from joulecast_operator.index import slim
 from joulecast_operator.index.stores import Link
 from joulecast_operator.sites.costs import OF_PHASE
 from joulecast_operator.workloads import discovery
-from joulecast_operator.workloads.choice import estimate_for
+from joulecast_operator.workloads.choice import estimate_for, estimate_targeting
 from joulecast_operator.workloads.dimensions import PHASES
-from joulecast_operator.workloads.pods import kind_of
+from joulecast_operator.workloads.pods import PODS, kind_of
 from joulecast_operator.workloads.verdict import verdict_on
 
 NONE: Final = "None"
@@ -85,6 +86,8 @@ class Standing:
     - ``state``: ``Ready``, ``Pending``, ``Failed``, or ``None`` where no estimate is about it.
     - ``sentence``: the same in words.
     - ``pods``: the pods that it asks for at once; None where that is not known.
+    - ``replicas``: how many times these serve the model, each as the result has it; None where that is not known, and
+      ``uncounted`` says why.
     - ``estimate``: the estimate about it, and ``row`` the result of it that fits the workload; None without one.
     """
 
@@ -94,6 +97,8 @@ class Standing:
     state: str
     sentence: str
     pods: int | None = None
+    replicas: int | None = None
+    uncounted: str = ""
     estimate: Resource | None = field(default=None, repr=False)
     row: Resource | None = field(default=None, repr=False)
 
@@ -127,20 +132,15 @@ class Standing:
 
     @property
     def watts(self) -> float | None:
-        """Return the power of all pods at their load, pauses included; None where that is not known."""
-        return None if self.row is None else power_watts(self.asked, self.row, self._replicas)
+        """Return the power of all replicas at their load, pauses included; None where that is not known."""
+        return None if self.row is None else power_watts(self.asked, self.row, self.replicas)
 
     @property
     def busy_watts(self) -> float | None:
-        """Return the power of all pods while each runs without a pause; None where that is not known."""
-        if self.row is None or self._replicas is None:
+        """Return the power of all replicas while each runs without a pause; None where that is not known."""
+        if self.row is None or self.replicas is None:
             return None
-        return float(self.row.get("averagePowerWatts") or 0.0) * self._replicas
-
-    @property
-    def _replicas(self) -> int | None:
-        """Return the pods that run the model each; None for a custom kind, of which several may share one model."""
-        return None if self.kind in CUSTOM else self.pods
+        return float(self.row.get("averagePowerWatts") or 0.0) * self.replicas
 
 
 def standing_of(workload: Resource, estimates: Estimates, namespace: str) -> Standing:
@@ -148,16 +148,17 @@ def standing_of(workload: Resource, estimates: Estimates, namespace: str) -> Sta
     kind = TARGETS[kind_of(workload)]
     seen = slim.workload(kind, workload)
     name = str(mapping(workload.get("metadata")).get("name"))
-    found: dict[str, Any] = {"kind": kind.kind, "namespace": namespace, "name": name, "pods": seen.get(slim.PODS)}
+    found: dict[str, Any] = {"kind": kind.kind, "namespace": namespace, "name": name, "pods": seen.get(PODS)}
     if discovery.skipped(seen):
         return Standing(**found, state=NONE, sentence=_SKIPPED)
-    is_custom = kind.kind in CUSTOM  # nothing is written to those, so that they have the estimates that target them
-    held = Estimates(estimates.by_target(namespace, kind.kind, name)) if is_custom else estimates
-    estimate = estimate_for(seen, held, namespace=namespace)
+    is_custom = kind.kind in CUSTOM
+    estimate = (estimate_targeting if is_custom else estimate_for)(seen, estimates, namespace=namespace)
     verdict = None if is_custom and estimate is None else verdict_on(seen, estimate, namespace)
     if verdict is None:
         return Standing(**found, state=NONE, sentence=_UNTARGETED if is_custom else _WITHOUT)
     row = verdict.row if verdict.state == READY else None
+    if row is not None:
+        found |= {"replicas": replicas_like(seen, row), "uncounted": uncounted(seen, row)}
     return Standing(**found, state=verdict.state, sentence=verdict.sentence, estimate=estimate, row=row)
 
 
@@ -181,10 +182,12 @@ def document_of(standing: Standing) -> dict[str, Any]:
         "accelerator": standing.accelerator,
         "origin": row.get("origin"),
         "pods": standing.pods,
+        "replicas": standing.replicas,
         "energy": energy,
         "load": standing.load,
         "watts": standing.watts,
         "busyWatts": standing.busy_watts,
+        "powerMessage": standing.uncounted or None,
     }
     return {name: value for name, value in found.items() if value is not None}
 

@@ -157,7 +157,7 @@ def _facts(explanation: Explanation, workload: Resource | None) -> dict[str, str
 def _power(standing: Standing) -> str:
     parts = [] if standing.watts is None else [f"{power(standing.watts)} at {standing.load}"]
     busy = [] if standing.busy_watts is None else [f"{power(standing.busy_watts)} while all pods are busy"]
-    return ", ".join(parts + busy)
+    return ", ".join(parts + busy) or standing.uncounted
 
 
 def _of_result(explanation: Explanation) -> Iterator[RenderableType]:

@@ -125,6 +125,20 @@ def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | 
     return next((estimate for estimate in found if estimate is not None), None)
 
 
+def estimate_targeting(workload: Resource, index: EstimateLookup, *, namespace: str | None = None) -> Resource | None:
+    """Return the estimate that applies to ``workload`` among those whose targetRef names it; None if there is none.
+
+    Workloads of custom kinds have no others, because nothing is written on them that would tell which one applies.
+    """
+    metadata = mapping(workload.get("metadata"))
+    name = metadata.get("name")
+    if not discovery.annotatable(workload) or not name:
+        return None
+    within = namespace or str(metadata.get("namespace") or "default")
+    found = index.by_target(within, kind_of(workload), str(name))
+    return _best(found, wanted_by(workload), metadata.get("uid"))
+
+
 def row_for(estimate: Resource, wanted: Wanted) -> Resource | None:
     """Return the result that matches what is ``wanted``, of several the one most similar to the summary; None if no
     result matches."""

@@ -19,18 +19,32 @@ UNKNOWN_PLACE: Final = "UnknownModel"
 NOT_PRICED: Final = "EngineNotSupported"
 
 DECLARES: Final = "declares"
-"""The field of a stored workload of a custom kind with the model that a field of its own names, or why none does."""
+"""The field of a stored workload of a custom kind with what fields of its own say: see ``declaring``."""
 
+_TYPE: Final = "acceleratorType"
+_UNREAD: Final = "unread"
 _ADDRESSES: Final = ("hf://", "s3://")
 _IMAGE: Final = "oci://"
 _LISTED: Final = 8  # containers that a sentence lists
 _SHOWN: Final = 128  # characters of a tenant's word in a sentence
 
 
-def declaring(model: str, problem: str) -> dict[str, Any]:
-    """Return the field of a workload that keeps which model a field of its own names, or why that is not known."""
-    found = {"model": model} if model else {"problem": problem} if problem else {}
+def declaring(*, model: str, problem: str, accelerator_type: str, unread: str) -> dict[str, Any]:
+    """Return the field of a workload that keeps which model a field of its own names, or why that is not known, the
+    type of the cards that it asks Ray for, and which object may add to its pods and is not read."""
+    said = {"model": model, "problem": "" if model else problem, _TYPE: accelerator_type, _UNREAD: unread}
+    found = {name: value for name, value in said.items() if value}
     return {DECLARES: found} if found else {}
+
+
+def accelerator_type(workload: Resource) -> str:
+    """Return the type of the cards that a workload asks Ray for; "" for none."""
+    return str(mapping(workload.get(DECLARES)).get(_TYPE, ""))
+
+
+def unread(workload: Resource) -> str:
+    """Return an object, in words, that may add to the pods of a workload and is not read; "" for none."""
+    return str(mapping(workload.get(DECLARES)).get(_UNREAD, ""))
 
 
 def serving(workload: Resource) -> ServedModel | Wrong | None:

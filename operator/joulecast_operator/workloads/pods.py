@@ -10,6 +10,12 @@ from joulecast_operator.api.annotations import annotations_of
 from joulecast_operator.api.kinds import CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, JOBS, STATEFUL_SETS, Kind
 from joulecast_operator.api.objects import Resource, mapping, mappings
 
+PODS: Final = "pods"
+REPLICAS: Final = "replicas"
+CARDS: Final = "acceleratorsOfReplica"
+"""Fields of a stored workload: how many pods it asks for at once; and of a custom kind, whose pods may share a model,
+how many times these serve it, and the GPUs of one of those. Each is missing where it is not known."""
+
 _ENDED: Final = frozenset({"Complete", "Failed"})
 """Types of the conditions of a Job that has ended."""
 

@@ -55,8 +55,8 @@ class EstimateCost(Amounts, SiteOfCost):
     """What the first result costs and emits at an EnergySite, the energy of cooling included."""
 
     power_of: Literal["oneReplica", "target"] = Field(
-        description="Whose power that is: of oneReplica (one that is busy all the time) or of the target (all pods that"
-        " it asks for, as status.target.averagePowerWatts has it)."
+        description="Whose power that is: of oneReplica (one that is busy all the time) or of the target (all replicas"
+        " that it asks for, as status.target.averagePowerWatts has it)."
     )
 
 

@@ -29,8 +29,8 @@ POWER: Final = Metric(
     name="joulecast_workload_predicted_power_watts",
     kind="gauge",
     labels=_LABELS,
-    text="Predicted mean power of all pods that a workload asks for, in watts, if its estimate says a rate of requests"
-    " or a utilization.",
+    text="Predicted mean power of all replicas of a workload, in watts, if its estimate says a rate of requests or a"
+    " utilization and the forecast is of one replica.",
 )
 WORKLOAD_METRICS: Final = (PODS, JOULES, POWER)
 """All metrics of workloads."""

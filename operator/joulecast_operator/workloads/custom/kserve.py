@@ -15,13 +15,16 @@ from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.workloads import placement
 from joulecast_operator.workloads.custom.reading import (
     NOT_NAMED,
+    SHOWN,
     CustomWorkload,
     address,
+    cards_of,
     container_of,
     count,
     text,
     words,
 )
+from joulecast_operator.workloads.engines.served import served_models
 
 _CONTAINER: Final = "kserve-container"
 _PROGRAMS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -49,23 +52,42 @@ _DEGREES: Final = {
 def inference_service(service: Resource) -> CustomWorkload:
     """Return what an InferenceService asks for: its predictor. Transformer and explainer run no model on a GPU."""
     predictor = mapping(mapping(service.get("spec")).get("predictor"))
-    worker = mapping(predictor.get("workerSpec"))
-    holder, model_format = _model_of(predictor)
+    worker, replicas = mapping(predictor.get("workerSpec")), count(predictor, "minReplicas")
     nodes = max(count(worker, "pipelineParallelSize"), 1) if predictor.get("workerSpec") is not None else 1
-    container = _with_program(holder, model_format)
-    if "tensorParallelSize" in worker:
-        container["args"] = [*words(container.get("args")), _DEGREES["tensor"], str(worker["tensorParallelSize"])]
-    if nodes > 1:
-        container["args"] = [*words(container.get("args")), _DEGREES["pipeline"], str(nodes)]
-    model, problem = _stored_model(holder)
+    holder, model_format = _model_of(predictor)
+    container = _with_degrees(_with_program(holder, model_format), worker, nodes)
     pod = {**predictor, "containers": [container]} if container else predictor
+    unread = _runtime_of(holder) if container and not container.get("image") else ""
+    model, problem = _stored_model(holder)
+    if not (model or problem) and unread and not _names_model(pod):
+        problem = f"the InferenceService names no model itself, and {unread} is not read: {NOT_NAMED}"
     return CustomWorkload(
         pod=pod,
-        pods=count(predictor, "minReplicas") * nodes,
+        pods=replicas * nodes,
+        replicas=replicas,
+        cards=cards_of(pod, worker, nodes - 1),
         model=model,
         problem=problem,
+        unread=unread,
         annotations=mapping(predictor.get("annotations")),
     )
+
+
+def _with_degrees(container: dict[str, Any], worker: Resource, nodes: int) -> dict[str, Any]:
+    """Return the container with the degrees that KServe adds to its arguments where a model takes several nodes."""
+    degrees = [_DEGREES["tensor"], str(worker["tensorParallelSize"])] if "tensorParallelSize" in worker else []
+    degrees += [_DEGREES["pipeline"], str(nodes)] if nodes > 1 else []
+    return {**container, "args": [*words(container.get("args")), *degrees]} if degrees else container
+
+
+def _runtime_of(holder: Resource) -> str:
+    """Return, in words, what has the container that the fields of a predictor override."""
+    named = text(holder, "runtime")[:SHOWN]
+    return f"the ServingRuntime {named!r}" if named else "the ServingRuntime that KServe chooses"
+
+
+def _names_model(pod: Resource) -> bool:
+    return any(not each.place.problem for each in served_models(pod))
 
 
 def _model_of(predictor: Resource) -> tuple[dict[str, Any], str]:
@@ -105,26 +127,56 @@ def _stored_model(holder: Resource) -> tuple[str, str]:
 def llm_inference_service(service: Resource) -> CustomWorkload:
     """Return what an LLMInferenceService asks for: its pods for decoding, and those for prefill, if it has any."""
     spec = mapping(service.get("spec"))
-    prefill, template = mapping(spec.get("prefill")), mapping(spec.get("template"))
-    model, problem = address(text(spec, "model", "uri"), LLM_INFERENCE_SERVICES.kind)
+    prefill, template, unread = mapping(spec.get("prefill")), mapping(spec.get("template")), _base_of(spec)
+    model, problem = _addressed_model(spec, unread)
     pods = [mapping(each.get(field)) for each in (spec, prefill) for field in ("template", "worker") if each.get(field)]
-    pod = {**template, **placement.either(pods), "containers": [_vllm(template, spec)]}
-    number = _llm_pods(spec) + (_llm_pods(prefill) if spec.get("prefill") is not None else 0)
-    notes = mapping(spec.get("annotations"))
-    return CustomWorkload(pod=pod, pods=number, model=model, problem=problem, annotations=notes)
+    is_apart, nodes = spec.get("prefill") is not None, _llm_nodes(spec)
+    number = _llm_replicas(spec) * nodes + (_llm_replicas(prefill) * _llm_nodes(prefill) if is_apart else 0)
+    # where prefill runs apart, a request runs on a pod of each part; and what is not read may say how many there are
+    is_uncounted = is_apart or (unread and not spec.keys() & {"replicas", "scaling"})
+    return CustomWorkload(
+        pod={**template, **placement.either(pods), "containers": [_vllm(template, spec)]},
+        pods=number,
+        replicas=None if is_uncounted else _llm_replicas(spec),
+        cards=None if is_apart else cards_of(template, mapping(spec.get("worker")), nodes - 1),
+        model=model,
+        problem=problem,
+        unread=unread,
+        annotations=mapping(spec.get("annotations")),
+    )
 
 
-def _llm_pods(workload: Resource) -> int:
-    """Return the pods of one part of an LLMInferenceService: replicas, each of as many nodes as its model takes."""
+def _addressed_model(spec: Resource, unread: str) -> tuple[str, str]:
+    """Return the model that an LLMInferenceService names, and why it is not known: one is ""."""
+    uri, kind = text(spec, "model", "uri"), LLM_INFERENCE_SERVICES.kind
+    if unread and not uri:
+        return "", f"the {kind} names no model itself, and {unread} is not read: {NOT_NAMED}"
+    return address(uri, kind)
+
+
+def _base_of(spec: Resource) -> str:
+    """Return, in words, what an LLMInferenceService overrides beside KServe's own templates; "" for nothing."""
+    bases = [name for each in mappings(spec.get("baseRefs")) if (name := text(each, "name")[:SHOWN])]
+    if bases:
+        return f"the LLMInferenceServiceConfig {bases[-1]!r}"  # the last one overrides the others
+    runtime = text(spec, "runtime")[:SHOWN]
+    return f"the ServingRuntime {runtime!r}" if runtime else ""
+
+
+def _llm_replicas(workload: Resource) -> int:
+    """Return the replicas of one part of an LLMInferenceService, of an autoscaled one the least."""
     scaling = mapping(workload.get("scaling"))
-    replicas = count(scaling, "minReplicas") if scaling else count(workload, "replicas")
-    if workload.get("worker") is None:
-        return replicas
+    return count(scaling, "minReplicas") if scaling else count(workload, "replicas")
+
+
+def _llm_nodes(workload: Resource) -> int:
+    """Return the number of pods that share a model in one part of an LLMInferenceService."""
     parallelism = mapping(workload.get("parallelism"))
+    if workload.get("worker") is None:
+        return 1
     if parallelism.get("pipeline"):
-        return replicas * max(count(parallelism, "pipeline"), 1)
-    data, local = count(parallelism, "data"), max(count(parallelism, "dataLocal"), 1)
-    return replicas * max(data // local, 1)
+        return max(count(parallelism, "pipeline"), 1)
+    return max(count(parallelism, "data") // max(count(parallelism, "dataLocal"), 1), 1)
 
 
 def _vllm(template: Resource, spec: Resource) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Sources: k8s-nim-operator/api/apps/v1alpha1/{nimservice,common}_types.go.
 from __future__ import annotations
 
 from joulecast_operator.api.objects import Resource, mapping, mappings
-from joulecast_operator.workloads.custom.reading import CustomWorkload, count, text
+from joulecast_operator.workloads.custom.reading import CustomWorkload, cards_of, count, text
 
 
 def nim_service(service: Resource) -> CustomWorkload:
@@ -28,8 +28,9 @@ def nim_service(service: Resource) -> CustomWorkload:
     }
     claimed = mappings(spec.get("draResources"))
     pod |= {"resourceClaims": claimed} if claimed else {}
-    notes = mapping(spec.get("annotations"))
-    return CustomWorkload(pod=pod, pods=_replicas(spec) * _nodes(spec), annotations=notes)
+    notes, replicas, nodes = mapping(spec.get("annotations")), _replicas(spec), _nodes(spec)
+    cards = cards_of(pod, pod, nodes - 1)
+    return CustomWorkload(pod=pod, pods=replicas * nodes, replicas=replicas, cards=cards, annotations=notes)
 
 
 def _replicas(spec: Resource) -> int:

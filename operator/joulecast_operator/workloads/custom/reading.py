@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.api.products import GPU
+from joulecast_operator.workloads import placement
 
 NOT_NAMED: Final = (
     "name the model in the annotation joulecast.dev/model, or in the spec.model of an InferenceEnergyEstimate"
@@ -14,7 +16,9 @@ NOT_NAMED: Final = (
 """What to do where it is not known which model a workload runs."""
 
 _READ: Final = ("hf://", "s3://", "oci://")
-_SHOWN: Final = 80  # characters of a tenant's word in a sentence
+_MOST: Final = 2**31 - 1  # replicas of a Deployment, an int32
+SHOWN: Final = 80
+"""Characters of a tenant's word in a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,15 +27,23 @@ class CustomWorkload:
 
     - ``pod``: the spec of its pods, as far as the object itself says it.
     - ``pods``: how many pods it asks for at once; None where that is not known.
+    - ``replicas``: how many times these serve the model; None where that is not known.
+    - ``cards``: the GPUs that the pods of one of these replicas ask for together; None where they do not say it.
+    - ``accelerator_type``: the card that the model asks Ray for, as Ray calls it; "" for none.
     - ``model``: the model that a field of its own names, an image or address; "" if the pods have to say it.
     - ``problem``: why the model is not known, a sentence with the way out; "" where it is.
+    - ``unread``: an object that may add to the pods and is not read, in words; "" for none.
     - ``annotations``: those of its pods, beside the object's own.
     """
 
     pod: Mapping[str, Any]
     pods: int | None
+    replicas: int | None
+    cards: int | None = None
+    accelerator_type: str = ""
     model: str = ""
     problem: str = ""
+    unread: str = ""
     annotations: Mapping[str, Any] | None = None
 
 
@@ -41,7 +53,7 @@ def address(uri: str, kind: str) -> tuple[str, str]:
     KServe writes the revision of hf://ORGANISATION/NAME after a colon, and the image of oci://IMAGE holds the files.
     """
     if not uri.startswith(_READ):
-        return "", f"the {kind} takes the model from {uri[:_SHOWN]!r}, a store that is not read: {NOT_NAMED}"
+        return "", f"the {kind} takes the model from {uri[:SHOWN]!r}, a store that is not read: {NOT_NAMED}"
     scheme, _, rest = uri.partition("://")
     if scheme == "oci":
         return rest, ""
@@ -51,9 +63,15 @@ def address(uri: str, kind: str) -> tuple[str, str]:
 
 
 def count(holder: Resource, field: str, default: int = 1) -> int:
-    """Return a whole number of 0 or more; ``default`` for anything else."""
+    """Return a whole number from 0 to the most that Kubernetes counts to; ``default`` for anything else."""
     value = holder.get(field)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST else default
+
+
+def cards_of(first: Resource, other: Resource, others: int) -> int | None:
+    """Return the GPUs that a pod with the spec ``first`` and ``others`` with the spec ``other`` ask for together; None
+    if they ask for none."""
+    return placement.devices(first).get(GPU, 0) + others * placement.devices(other).get(GPU, 0) or None
 
 
 def container_of(pod: Resource, name: str) -> dict[str, Any]:

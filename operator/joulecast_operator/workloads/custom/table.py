@@ -20,6 +20,7 @@ from joulecast_operator.workloads.custom.nim import nim_service
 from joulecast_operator.workloads.custom.ray import ray_service
 from joulecast_operator.workloads.custom.reading import CustomWorkload
 from joulecast_operator.workloads.custom.sets import leader_worker_set
+from joulecast_operator.workloads.pods import CARDS, PODS, REPLICAS
 
 READERS: Final[Mapping[str, Callable[[Resource], CustomWorkload]]] = {
     INFERENCE_SERVICES.kind: inference_service,
@@ -31,12 +32,23 @@ READERS: Final[Mapping[str, Callable[[Resource], CustomWorkload]]] = {
 """What reads an object of each custom kind, by its name in manifests."""
 
 
-def as_workload(kind: Kind, resource: Resource) -> tuple[dict[str, Any], int | None]:
-    """Return an object of a custom kind with its pod template where a Deployment has it, and the pods that it asks for.
+def as_workload(kind: Kind, resource: Resource) -> dict[str, Any]:
+    """Return an object of a custom kind with its pod template where a Deployment has it.
 
-    What a field of its own says of the model is kept beside the template.
+    Beside it stand the pods and replicas that it asks for, and what fields of its own say of the model and its cards.
     """
     found = READERS[kind.kind](resource)
     template = {"spec": found.pod, "metadata": {"annotations": dict(found.annotations or {})}}
-    workload = {"kind": kind.kind, "metadata": resource.get("metadata") or {}, "spec": {"template": template}}
-    return workload | declaring(found.model, found.problem), found.pods
+    counted = {PODS: found.pods, REPLICAS: found.replicas, CARDS: found.cards}
+    return {
+        "kind": kind.kind,
+        "metadata": resource.get("metadata") or {},
+        "spec": {"template": template},
+        **{name: number for name, number in counted.items() if number is not None},
+        **declaring(
+            model=found.model,
+            problem=found.problem,
+            accelerator_type=found.accelerator_type,
+            unread=found.unread,
+        ),
+    }

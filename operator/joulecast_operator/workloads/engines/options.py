@@ -49,9 +49,20 @@ _SHARED_MATTERS: Final = frozenset(
     --speculative-algorithm --num-speculative-tokens --enforce-eager --cpu-offload-gb --enable-lora
     --hf-overrides --rope-scaling --config --swap-space --disable-cuda-graph --chunked-prefill-size
     --no-enable-chunked-prefill --no-enable-prefix-caching --async-scheduling --kv-transfer-config
+    --disaggregation-mode
     --compilation-config --attention-backend --enable-dp-attention --model-impl --num-gpu-blocks-override
     """.split()
 )
+
+_DIVIDING: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("--pipeline-parallel-size", "-pp", "--pp", "--pp-size"), "pipeline"),
+    **dict.fromkeys(("--data-parallel-size", "-dp", "--dp", "--dp-size"), "data"),
+    **dict.fromkeys(("--nnodes", "-n", "--node-rank", "-r", "--headless", "--dist-init-addr"), "nodes"),
+    **dict.fromkeys(("--master-addr", "--data-parallel-address", "-dpa", "--data-parallel-start-rank"), "nodes"),
+    **dict.fromkeys(("--kv-transfer-config", "--disaggregation-mode"), "transfer"),
+    "--enable-dp-attention": "attention",
+}
+"""Options that divide a model or its requests among cards, pods or servers, of vLLM and SGLang, by what they divide."""
 
 ENGINES: Final[tuple[Engine, ...]] = (
     Engine(
@@ -157,11 +168,13 @@ class Options:
 
     - ``values``: what is read, by its meaning; ``used``: the options that said it, as written.
     - ``ignored``: options that may matter and are not read, as written.
+    - ``dividing``: values of those that divide the model or its requests, by what they divide.
     """
 
     values: Mapping[str, str]
     used: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    dividing: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_options(engine: Engine, words: Sequence[str], variables: Mapping[str, str]) -> Options:
@@ -169,7 +182,10 @@ def read_options(engine: Engine, words: Sequence[str], variables: Mapping[str, s
     values = {meaning: variables[name] for name, meaning in engine.variables.items() if name in variables}
     used = [f"${name}" for name in engine.variables if name in variables]
     ignored: list[str] = []
+    dividing: dict[str, str] = {}
     for option, value in _pairs(engine, words):
+        if option in _DIVIDING and engine.runtime is not None:
+            dividing[_DIVIDING[option]] = value[:_LONGEST_VALUE]
         meaning = "model" if option == "" else engine.options.get(option)
         if meaning in _LIMITS and UNKNOWN.search(value):
             ignored.append(f"{option} {value[:_LONGEST_VALUE]}")
@@ -178,7 +194,8 @@ def read_options(engine: Engine, words: Sequence[str], variables: Mapping[str, s
             used.append(option or value)
         elif option in engine.matters or option.partition(".")[0] in engine.matters:
             ignored.append(f"{option} {value[:_LONGEST_VALUE]}".strip())
-    return Options(values=values, used=tuple(dict.fromkeys(used)), ignored=tuple(dict.fromkeys(ignored)))
+    said = tuple(dict.fromkeys(used)), tuple(dict.fromkeys(ignored))
+    return Options(values=values, used=said[0], ignored=said[1], dividing=dividing)
 
 
 def _pairs(engine: Engine, words: Sequence[str]) -> Iterator[tuple[str, str]]:

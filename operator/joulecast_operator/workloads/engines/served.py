@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,8 @@ _REVISION: Final = re.compile(r"[A-Za-z0-9][\w./-]{0,127}", re.ASCII)
 _BUCKETS: Final = ("s3://", "gs://", "az://", "hf://")
 _PYTHON: Final = re.compile(r"python[0-9.]*")
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,6}")
+_DEGREES: Final = ("pipeline", "data")
+"""What a model is divided by, beside tensors, each of which takes as many times the cards."""
 _SHOWN: Final = 80  # characters of a tenant's word in a sentence
 _MOST_CONTAINERS: Final = 64  # of a pod that are read, the first ones
 _MOST_MOUNTS: Final = 256  # of a container that are read, the first ones
@@ -57,6 +60,11 @@ class ServedModel:
     - ``runtime``: None for an engine that no law prices.
     - ``tensor_parallel``, ``most_sequences``, ``longest``, ``batched_tokens``: None where the engine's default holds.
     - ``dtype``, ``quantisation``, ``cache_dtype``: as written, "" where the files decide.
+    - ``cards``: on which it runs, by its degrees of tensor, pipeline and data parallelism; None where the command does
+      not state them as whole numbers, or where the engine takes every card that it sees.
+    - ``is_divided``: whether the model is split by pipeline or data, beside or in place of by tensor.
+    - ``is_spread``: whether the command joins those of other pods, which run parts of the same engine.
+    - ``is_part``: whether the engine may read the input of requests or write their output alone.
     - ``used``, ``ignored``: options that were read, and those that may matter and were not.
     - ``problem``: why it cannot be said how many cards share the model, "" where it can: a sentence with the way out.
     """
@@ -72,6 +80,10 @@ class ServedModel:
     dtype: str = ""
     quantisation: str = ""
     cache_dtype: str = ""
+    cards: int | None = None
+    is_divided: bool = False
+    is_spread: bool = False
+    is_part: bool = False
     used: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     problem: str = ""
@@ -150,6 +162,10 @@ def _served(pod: Resource, container: Resource, line: CommandLine) -> ServedMode
         dtype=options.values.get("dtype", ""),
         quantisation=options.values.get("quantisation", ""),
         cache_dtype=options.values.get("cache_dtype", ""),
+        cards=_cards(engine, options),
+        is_divided=any(options.dividing.get(name, "1") != "1" for name in _DEGREES),
+        is_spread="nodes" in options.dividing,
+        is_part=options.dividing.get("transfer", "null") != "null",
         used=options.used,
         ignored=options.ignored,
         problem=_degree_problem(container, options),
@@ -203,6 +219,15 @@ def _of_image(image: str) -> Engine | None:
 def _count(options: Options, name: str) -> int | None:
     text = options.values.get(name, "")
     return int(text) if _COUNT.fullmatch(text) else None
+
+
+def _cards(engine: Engine, options: Options) -> int | None:
+    """Return the product of the degrees. Where attention is split by data, the degree of tensors holds that of data."""
+    if engine.runtime is None and "tensor_parallel" not in options.values:
+        return None
+    counted = _DEGREES[:1] if "attention" in options.dividing else _DEGREES
+    written = [options.values.get("tensor_parallel", "1"), *(options.dividing.get(name, "1") for name in counted)]
+    return math.prod(map(int, written)) if all(map(_COUNT.fullmatch, written)) else None
 
 
 def _degree_problem(container: Resource, options: Options) -> str:

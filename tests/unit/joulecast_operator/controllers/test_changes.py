@@ -6,6 +6,7 @@ from joulecast_operator.api.annotations import JOULES, MODEL, REST_UNTIL
 from joulecast_operator.api.kinds import DEPLOYMENTS
 from joulecast_operator.controllers import changes
 from joulecast_operator.index import slim
+from tests.unit.joulecast_operator.samples import custom
 from tests.unit.joulecast_operator.samples.workloads import workload
 
 
@@ -27,7 +28,9 @@ def test_inputs_of_a_workload_change_with_its_model_its_uid_and_its_owner() -> N
 def test_pods_are_those_that_the_index_has_counted() -> None:
     scaled = workload("Deployment")
     scaled["spec"]["replicas"] = 3
-    assert changes.pods(slim.workload(DEPLOYMENTS, scaled)) == 3
+    assert changes.pods(slim.workload(DEPLOYMENTS, scaled)) == (3, None, None)
+    group = custom.ALL["LeaderWorkerSet"]
+    assert changes.pods(custom.kept(group)) == (6, 3, 2)
 
 
 def test_outputs_labels_devices_and_rest_are_read_from_their_places() -> None:

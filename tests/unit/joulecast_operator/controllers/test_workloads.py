@@ -8,16 +8,21 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from joulecast_operator.api.annotations import Changes
 from joulecast_operator.api.conditions import EventToPost, Waiting
-from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, NAMESPACES, Kind
+from joulecast_operator.api.kinds import CUSTOM, DEPLOYMENTS, ESTIMATES, NAMESPACES, Kind
 from joulecast_operator.api.objects import Key
 from joulecast_operator.controllers.contested import FREE_REWRITES
 from joulecast_operator.controllers.workloads import Workloads, made_for
 from joulecast_operator.estimates.outcomes import Failure
 from joulecast_operator.estimates.status import EstimateState, desired_status
 from joulecast_operator.index.index import Index
+from tests.unit.joulecast_operator.samples import custom
 from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, forecast
+from tests.unit.joulecast_operator.samples.workloads import estimate as estimate_of
+from tests.unit.joulecast_operator.samples.workloads import generation
 
 OWN = Key(kind=DEPLOYMENTS.kind, namespace="joulecast", name="joulecast-controller")
 SERVED = Key(kind=DEPLOYMENTS.kind, namespace="shop", name="server")
@@ -95,6 +100,58 @@ def test_rest_is_acknowledged_when_the_last_write_has_landed_and_none_begins_mea
         return world.log
 
     assert asyncio.run(play()) == ["begun", "landed", until]
+
+
+class Fleet:
+    """An index with an object of a custom kind, and the figures that are served of it."""
+
+    def __init__(self) -> None:
+        self.index = Index()
+        self.workloads = Workloads(index=self.index, writer=None, own=None)  # type: ignore[arg-type]
+        self.versions = 0
+
+    def put(self, kind: Kind, resource: dict[str, Any]) -> None:
+        self.versions += 1
+        metadata = {**resource["metadata"], "resourceVersion": str(self.versions)}
+        self.index.put(kind, resource | {"metadata": metadata})
+
+    def served(self, kind: str) -> dict[str, tuple[float | None, ...]]:
+        """Return the values of the workload of that kind after it was looked at, by its kind."""
+        self.workloads.count(Key(kind=kind, namespace="shop", name="chat"))
+        return {each.labels[1]: each.values for each in self.workloads.fleet()}
+
+
+def about(kind: str, **changes: Any) -> dict[str, Any]:
+    asked = {"targetRef": {"kind": kind, "name": "chat"}, "workload": {"utilizationPercent": 50}, "runtime": "vllm"}
+    like = {"parallel": custom.PARALLEL[kind], "idlePowerWatts": 100.0} | changes
+    return estimate_of("chat", rows=[generation("NVIDIA-L4", **like)], spec=asked)
+
+
+@pytest.mark.parametrize("kind", tuple(CUSTOM))
+def test_an_object_of_a_custom_kind_is_counted_by_the_estimate_that_targets_it(kind: str) -> None:
+    fleet = Fleet()
+    fleet.put(CUSTOM[kind], custom.ALL[kind])
+    assert fleet.served(kind) == {}
+    fleet.put(ESTIMATES, about(kind))
+    watts = custom.REPLICAS[kind] * 600.0
+    assert fleet.served(kind) == {kind: (custom.PODS[kind], 3.1, watts)}
+    fleet.index.drop(Key(kind=kind, namespace="shop", name="chat"))
+    assert fleet.served(kind) == {}
+
+
+def test_an_object_of_a_custom_kind_that_a_controller_owns_is_counted_as_its_owner() -> None:
+    fleet = Fleet()
+    fleet.put(CUSTOM["LLMInferenceService"], custom.ALL["LLMInferenceService"])
+    fleet.put(ESTIMATES, about("LLMInferenceService"))
+    owner = {"apiVersion": "serving.kserve.io/v1alpha1", "kind": "LLMInferenceService", "name": "chat", "uid": "u"}
+    child = custom.custom("LeaderWorkerSet", custom.ALL["LeaderWorkerSet"]["spec"])
+    child["metadata"]["ownerReferences"] = [owner | {"controller": True}]
+    fleet.put(CUSTOM["LeaderWorkerSet"], child)
+    of_child = about("LeaderWorkerSet")
+    of_child["metadata"]["name"] = "of-the-child"
+    fleet.put(ESTIMATES, of_child)
+    assert fleet.served("LeaderWorkerSet") == {}
+    assert fleet.served("LLMInferenceService").keys() == {"LLMInferenceService"}
 
 
 def test_work_goes_on_after_the_time() -> None:

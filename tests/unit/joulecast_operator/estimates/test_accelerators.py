@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from joulecast_operator.api.annotations import FOR_ACCELERATOR
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.kinds import DEPLOYMENTS, NODES
 from joulecast_operator.api.products import PRODUCT_LABEL
@@ -19,6 +20,7 @@ from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.index import slim
 from joulecast_operator.index.index import Index
 from tests.unit.joulecast_operator.estimates.test_inputs import asked
+from tests.unit.joulecast_operator.samples import custom
 from tests.unit.joulecast_operator.samples.workloads import row, workload
 
 GPU = "nvidia.com/gpu"
@@ -100,6 +102,73 @@ def test_a_part_of_a_card_is_a_state_with_its_reason(resource: str) -> None:
     facts = accelerator_facts(found, [])
     assert facts["message"].startswith(f"the pods ask for {resource}")
     assert TargetAccelerators.model_validate(facts).source is None
+
+
+def ray(accelerator_type: str, *groups: dict[str, Any]) -> Any:
+    """Return a RayService whose model asks Ray for a type, with a group of pods for each of ``groups``."""
+    configuration = custom.SERVE_CONFIG.replace("accelerator_type: L4", f"accelerator_type: {accelerator_type}")
+    container = {"name": "worker", "resources": custom.asking()}
+    pods = [{"replicas": 1, "template": {"spec": {"containers": [container], **each}}} for each in groups]
+    return custom.kept(custom.ray_service(configuration, rayClusterConfig={"workerGroupSpecs": pods}))
+
+
+def on(product: str) -> dict[str, Any]:
+    return {"nodeSelector": {PRODUCT_LABEL: product}}
+
+
+@pytest.mark.parametrize(
+    ("found", "source", "products"),
+    [
+        (ray("L4", on(L4)), "nodeSelector", (L4,)),
+        (ray("L4", on(L4), on(H200)), "acceleratorType", (L4,)),
+        (ray("H200", {}), "acceleratorType", (H200,)),
+        (ray("A100", {"nodeSelector": {"pool": "large"}}), "acceleratorType", (A100,)),
+        (ray("A100-80G", {}), "acceleratorType", (A100,)),
+    ],
+)
+def test_the_type_that_a_model_asks_ray_for_chooses_among_what_the_pods_may_run_on(
+    found: Any, source: str, products: tuple[str, ...]
+) -> None:
+    assert accelerators_of_workload(found, holding(NODES_OF_ALL)) == WorkloadAccelerators(
+        source=source,  # type: ignore[arg-type]
+        products=products,
+    )
+
+
+def test_a_type_that_no_node_has_is_all_that_ray_calls_so() -> None:
+    without = accelerators_of_workload(ray("T4", {}), holding([]))
+    assert without == WorkloadAccelerators(source="acceleratorType", products=("Tesla-T4",))
+    elsewhere = accelerators_of_workload(ray("H100", on(L4)), holding(NODES_OF_ALL))
+    assert isinstance(elsewhere, WorkloadAccelerators)
+    assert set(elsewhere.products) == {"NVIDIA-H100-PCIe", "NVIDIA-H100-80GB-HBM3", "NVIDIA-H100-NVL"}
+    assert elsewhere.note == "the pods may run on NVIDIA-L4 alone, which Ray does not call H100"
+    foreign = accelerators_of_workload(ray("TPU-V6E", on(L4)), holding(NODES_OF_ALL))
+    assert isinstance(foreign, WorkloadAccelerators)
+    assert (foreign.source, foreign.products) == ("nodeSelector", (L4,))
+    assert foreign.note == "the accelerator_type 'TPU-V6E' names no card that joulecast knows"
+    nowhere = accelerators_of_workload(ray("TPU-V6E", {}), holding([]))
+    assert isinstance(nowhere, Waiting)
+    assert nowhere.message.endswith("the accelerator_type 'TPU-V6E' names no card that joulecast knows")
+
+
+def test_an_annotation_goes_before_the_type() -> None:
+    found = ray("H100", {})
+    named = {**found, "metadata": {**found["metadata"], "annotations": {FOR_ACCELERATOR: L4}}}
+    assert accelerators_of_workload(named, holding([])) == WorkloadAccelerators(source="annotation", products=(L4,))
+
+
+def test_nodes_that_an_object_may_name_that_is_not_read_are_told() -> None:
+    base = custom.inference_service(runtime="team-llama")
+    del base["spec"]["predictor"]["nodeSelector"]
+    several = accelerators_of_workload(custom.kept(base), holding(NODES_OF_ALL))
+    assert isinstance(several, WorkloadAccelerators)
+    assert several.note == "where the pods run may also stand in the ServingRuntime 'team-llama', which is not read"
+    waiting = accelerators_of_workload(custom.kept(base), holding([]))
+    assert isinstance(waiting, Waiting)
+    assert waiting.message.endswith("the ServingRuntime 'team-llama', which is not read")
+    only = accelerators_of_workload(custom.kept(base), holding(NODES_OF_ALL[:1]))
+    assert isinstance(only, WorkloadAccelerators)
+    assert only.note == ""
 
 
 def test_of_several_the_range_is_said_and_which_one_decides() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from joulecast_operator.estimates.fleet import asked_of, busy_share, figures, power_watts
+from tests.unit.joulecast_operator.samples import custom
 from tests.unit.joulecast_operator.samples import estimates as samples
 
 IDLE = {"idlePowerWatts": 100.0}
@@ -46,14 +47,24 @@ def test_what_is_not_known_is_not_guessed() -> None:
 
 
 def test_figures_are_of_one_inference_request_or_token_and_of_all_pods() -> None:
-    found = figures({"utilizationPercent": 50}, ROW, 2)
+    found = figures({"utilizationPercent": 50}, ROW, {"kind": "Deployment", "pods": 2})
     assert found is not None
     assert (found.accelerator, found.pods, found.per, found.watts) == ("NVIDIA-H200", 2, "inference", 400)
     assert found.joules == pytest.approx(0.1)
-    plain = figures({}, REQUESTS, None)
+    plain = figures({}, REQUESTS, {"kind": "Deployment"})
     assert plain is not None
     assert (plain.per, plain.joules, plain.pods, plain.watts) == ("request", 3.1, None, None)
-    assert figures({}, {"accelerator": "NVIDIA-H200"}, 1) is None
+    assert figures({}, {"accelerator": "NVIDIA-H200"}, {"kind": "Deployment", "pods": 1}) is None
+
+
+def test_of_a_custom_kind_replicas_are_added_up_and_pods_are_told() -> None:
+    group = custom.kept(custom.ALL["LeaderWorkerSet"])
+    found = figures({"utilizationPercent": 50}, REQUESTS, group)
+    assert found is not None
+    assert (found.pods, found.watts) == (6, 3 * 600), "three groups of two cards, which share the model"
+    other = figures({"utilizationPercent": 50}, REQUESTS | {"parallel": 1}, group)
+    assert other is not None
+    assert (other.pods, other.watts) == (6, None)
 
 
 def test_what_is_asked_is_read_of_odd_objects_too() -> None:

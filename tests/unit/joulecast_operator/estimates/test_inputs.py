@@ -11,6 +11,7 @@ from joulecast_operator.api.estimates import EstimateSpec
 from joulecast_operator.api.kinds import ANNOTATED, CUSTOM, DEPLOYMENTS, NODES
 from joulecast_operator.api.models import TargetReference
 from joulecast_operator.api.objects import Scope
+from joulecast_operator.api.results import TargetFacts
 from joulecast_operator.api.workload import DEFAULT_OUTPUT_TOKENS
 from joulecast_operator.cluster.access import merged_docker_configs
 from joulecast_operator.cluster.model_objects import ReadObjects
@@ -21,7 +22,7 @@ from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
 from tests.unit.joulecast_operator.samples import custom
 from tests.unit.joulecast_operator.samples.estimates import estimate
-from tests.unit.joulecast_operator.samples.workloads import workload
+from tests.unit.joulecast_operator.samples.workloads import generation, workload
 
 
 def asked(
@@ -64,7 +65,9 @@ def test_a_target_of_every_kind_gives_its_model_and_the_pods_that_it_asks_for(ki
         assert isinstance(found, ForecastRequest)
         assert found.images == ("r/m:1",)
         facts = facts_of(TargetReference.model_validate(target), "shop", index)
-        assert facts == {"kind": kind, "name": "web", "model": "r/m:1"} | ({} if kind == "DaemonSet" else {"pods": 1})
+        assert facts == {"kind": kind, "name": "web", "model": "r/m:1"} | (
+            {} if kind == "DaemonSet" else {"pods": 1, "replicas": 1}
+        )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,12 @@ def test_a_target_of_a_custom_kind_gives_its_model_and_the_pods_that_it_asks_for
     facts = facts_of(TargetReference.model_validate(target), "shop", index)
     assert facts is not None
     assert facts.pop("accelerators") == {"source": "nodeSelector", "products": ["NVIDIA-L4"]}
-    assert facts == {"kind": kind, "name": "chat", "model": custom.HUB, "pods": custom.PODS[kind]}
+    counted = {"pods": custom.PODS[kind], "replicas": custom.REPLICAS[kind]}
+    assert facts == {"kind": kind, "name": "chat", "model": custom.HUB, **counted}
+    told = facts_of(TargetReference.model_validate(target), "shop", index, [generation(parallel=8)])
+    assert told is not None
+    assert told["message"].endswith("make them agree, by spec.workload.tensorParallel or by what the pods ask for")
+    TargetFacts.model_validate(told)
     other = asked(index, targetRef=target | {"apiVersion": "other.example/v1"}, accelerators=NAMED)
     assert isinstance(other, Wrong)
     assert other.reason == "TargetKindNotSupported"

@@ -11,7 +11,7 @@ from joulecast_operator.api.objects import Key
 from joulecast_operator.index import slim
 from joulecast_operator.index.index import Index
 from joulecast_operator.workloads import discovery
-from joulecast_operator.workloads.pods import pods_asked_for
+from joulecast_operator.workloads.pods import PODS, pods_asked_for
 from tests.unit.joulecast_operator.samples.workloads import A100, H200, IMAGE, deployment, estimate, workload
 
 
@@ -39,7 +39,7 @@ def test_of_every_kind_of_workload_the_same_is_found_in_what_is_kept(kind: str) 
     assert kept is not None
     assert discovery.inputs_hash(kept) == discovery.inputs_hash(whole)
     assert discovery.model_references(kept) == (IMAGE,)
-    assert kept.get(slim.PODS) == pods_asked_for(whole)
+    assert kept.get(PODS) == pods_asked_for(whole)
     key = Key(kind=kind, namespace="shop", name="web")
     assert index.workloads_of("shop", model=IMAGE) == index.workloads_of("shop", estimate="own") == {key}
     assert index.workload("Pod", "shop", "web") is None

@@ -13,7 +13,8 @@ from tests.unit.joulecast_operator.samples.workloads import A100, H200, generati
 
 def standing(found: dict[str, Any] | None, *, pods: int = 2, kind: str = "Deployment") -> Standing:
     state = "Pending" if found is None else "Ready"
-    return Standing(kind=kind, namespace="shop", name="web", state=state, sentence="why", pods=pods, row=found)
+    counted: dict[str, Any] = {"pods": pods, "replicas": pods}
+    return Standing(kind=kind, namespace="shop", name="web", state=state, sentence="why", row=found, **counted)
 
 
 def change(before: Standing | None, after: Standing | None, kind: str = "Deployment", **more: str) -> Change:

@@ -19,6 +19,7 @@ def standing(name: str, found: dict[str, Any] | None, *, pods: int | None = 2, r
         state=state,
         sentence="",
         pods=pods,
+        replicas=pods,
         estimate=estimate,
         row=found,
     )

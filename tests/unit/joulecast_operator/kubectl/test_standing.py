@@ -8,7 +8,7 @@ import pytest
 
 from joulecast_operator.api.annotations import BATCH_SIZE, ESTIMATE, SKIP
 from joulecast_operator.kubectl.standing import Estimates, Standing, document_of, figure_of, is_counted, standing_of
-from tests.unit.joulecast_operator.samples.custom import custom
+from tests.unit.joulecast_operator.samples.custom import ALL, custom
 from tests.unit.joulecast_operator.samples.workloads import H200, IMAGE, deployment, estimate, generation, row, workload
 
 
@@ -84,14 +84,31 @@ def test_the_power_of_pods_follows_from_their_load_and_is_that_of_pauses_too() -
 
 
 def test_an_object_of_a_custom_kind_stands_by_an_estimate_that_targets_it_alone() -> None:
-    group = {"size": 2, "workerTemplate": {"spec": {"containers": [{"name": "main", "image": IMAGE}]}}}
+    container = {"name": "main", "image": IMAGE, "resources": {"limits": {"nvidia.com/gpu": 1}}}
+    group = {"size": 2, "workerTemplate": {"spec": {"containers": [container]}}}
     found = custom("LeaderWorkerSet", {"replicas": 3, "leaderWorkerTemplate": group}, namespace="shop")
     of_image = standing(found, estimate())
     assert (of_image.state, of_image.pods) == ("None", 6)
     assert of_image.sentence == "no estimate is about it: apply an InferenceEnergyEstimate whose targetRef names it"
     target = estimate(spec={"targetRef": {"kind": "LeaderWorkerSet", "name": found["metadata"]["name"]}})
     assert (standing(found, target).state, standing(found, target).accelerator) == ("Ready", H200)
-    assert (standing(found, target).watts, standing(found, target).busy_watts) == (None, None), "pods share a model"
+    assert (standing(found, target).watts, standing(found, target).busy_watts) == (None, None)
+    assert "a replica has 2 accelerators and the forecast is of 1" in standing(found, target).uncounted
+    group["size"] = 1
+    alone = standing(found, target)
+    assert (alone.pods, alone.replicas, alone.busy_watts, alone.uncounted) == (3, 3, 3 * 341.2, "")
+    assert document_of(alone)["replicas"] == 3
+
+
+def test_replicas_of_several_cards_are_added_up_as_the_forecast_has_them() -> None:
+    served = ALL["LeaderWorkerSet"]
+    asked = {"targetRef": {"kind": "LeaderWorkerSet", "name": "chat"}, "workload": {"utilizationPercent": 50}}
+    about = {"rows": [generation("NVIDIA-L4", idlePowerWatts=100.0)], "spec": asked}
+    found = standing(served, estimate("chat", **about))
+    assert (found.pods, found.replicas, found.busy_watts, found.watts) == (6, 3, 3300.0, 3 * 600.0)
+    child = deployment("chat-0", annotations={ESTIMATE: "chat"})
+    child["metadata"]["ownerReferences"] = [{"kind": "LeaderWorkerSet", "name": "chat", "uid": "u", "controller": True}]
+    assert standing(child, estimate("chat", **about)).row is None, "it is counted as its owner"
 
 
 def test_what_a_controller_owns_is_counted_as_its_owner() -> None:

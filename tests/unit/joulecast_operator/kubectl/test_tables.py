@@ -39,7 +39,15 @@ def standing(name: str, found: dict[str, Any] | None, rate: int | None = None, s
     held = {"spec": {"workload": {} if rate is None else {"requestsPerSecond": rate}}}
     state = "Failed" if found is None else "Ready"
     return Standing(
-        kind="Job", namespace="shop", name=name, state=state, sentence=sentence, pods=2, estimate=held, row=found
+        kind="Job",
+        namespace="shop",
+        name=name,
+        state=state,
+        sentence=sentence,
+        pods=2,
+        replicas=2,
+        estimate=held,
+        row=found,
     )
 
 

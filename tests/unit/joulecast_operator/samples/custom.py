@@ -115,6 +115,12 @@ ALL = {
 PODS = {"InferenceService": 2, "LLMInferenceService": 3, "RayService": 4, "LeaderWorkerSet": 6, "NIMService": 2}
 """The pods that each of ``ALL`` asks for."""
 
+REPLICAS = {"InferenceService": 2, "LLMInferenceService": 3, "RayService": 1, "LeaderWorkerSet": 3, "NIMService": 2}
+"""How many times each of ``ALL`` serves the model."""
+
+PARALLEL = {"InferenceService": 1, "LLMInferenceService": 2, "RayService": 2, "LeaderWorkerSet": 2, "NIMService": 1}
+"""The cards that share the model in each of ``ALL``."""
+
 
 def kept(workload: dict[str, Any]) -> dict[str, Any]:
     """Return a workload as the index keeps it."""

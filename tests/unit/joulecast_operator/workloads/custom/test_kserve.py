@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from joulecast_operator.index import slim
+from joulecast_operator.workloads.pods import CARDS, PODS, REPLICAS
 from tests.unit.joulecast_operator.samples import custom
-from tests.unit.joulecast_operator.samples.custom import kept, understood
+from tests.unit.joulecast_operator.samples.custom import asking, kept, problem, understood
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,28 @@ def test_a_model_on_several_nodes_takes_all_their_pods() -> None:
     predictor = custom.inference_service()["spec"]["predictor"]
     worker = {"pipelineParallelSize": 2, "tensorParallelSize": 4}
     several = custom.custom("InferenceService", {"predictor": predictor | {"workerSpec": worker}})
-    assert kept(several)[slim.PODS] == 4
+    assert kept(several)[PODS] == 4
     assert understood(several).generation == {"tensor_parallel": 4}
     assert understood(several).understood["ignored"] == ["--pipeline-parallel-size 2"]  # type: ignore[index]
+    assert (kept(several)[REPLICAS], kept(several)[CARDS]) == (2, 1), "a worker that names no GPUs adds none"
+    several["spec"]["predictor"]["workerSpec"]["containers"] = [{"name": "worker-container", "resources": asking()}]
+    assert kept(several)[CARDS] == 2
     spread = custom.llm_inference_service(worker={"containers": []}, parallelism={"data": 16, "dataLocal": 8})
-    assert kept(spread)[slim.PODS] == 6
-    assert kept(custom.nim_service(multiNode={"parallelism": {"pipeline": 2, "tensor": 8}}))[slim.PODS] == 4
+    assert kept(spread)[PODS] == 6
+    assert kept(spread)[REPLICAS] == 3
+    nim = kept(custom.nim_service(multiNode={"parallelism": {"pipeline": 2, "tensor": 8}}, resources=asking(8)))
+    assert (nim[PODS], nim[REPLICAS], nim[CARDS]) == (4, 2, 16)
+
+
+def test_a_model_that_may_stand_in_an_object_that_is_not_read_is_told() -> None:
+    runtime = custom.inference_service(storageUri=None, runtime="team-llama")
+    said = problem(runtime)
+    assert said.reason == "UnknownModel"
+    assert said.message.startswith("the InferenceService names no model itself, and the ServingRuntime 'team-llama' is")
+    chosen = problem(custom.inference_service(storageUri=None, modelFormat={"name": "onnx"}))
+    assert "the ServingRuntime that KServe chooses is not read" in chosen.message
+    based = problem(custom.llm_inference_service(model=None, baseRefs=[{"name": "llama"}]))
+    assert based.message.startswith("the LLMInferenceService names no model itself, and the LLMInferenceServiceConfig")
+    assert based.message.endswith("in the spec.model of an InferenceEnergyEstimate")
+    named = problem(custom.llm_inference_service(model=None, runtime="team-vllm"))
+    assert "the ServingRuntime 'team-vllm' is not read" in named.message

@@ -11,9 +11,8 @@ from joulecast_operator.api.annotations import MODEL
 from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.kinds import CUSTOM
 from joulecast_operator.estimates.targets import model_of_workload
-from joulecast_operator.index import slim
 from joulecast_operator.workloads import discovery, placement
-from joulecast_operator.workloads.pods import pod_spec
+from joulecast_operator.workloads.pods import PODS, pod_spec
 from tests.unit.joulecast_operator.samples import custom
 from tests.unit.joulecast_operator.samples.custom import HUB, kept, problem, understood
 
@@ -28,7 +27,7 @@ def test_model_accelerator_and_pods_of_every_kind_are_found(kind: str) -> None:
     assert understood(workload, runtime="vllm").images == (HUB,)
     assert discovery.products(found) == ("NVIDIA-L4",)
     assert placement.devices(pod_spec(found)).keys() == {custom.GPU}
-    assert found[slim.PODS] == custom.PODS[kind]
+    assert found[PODS] == custom.PODS[kind]
     assert workload == before, "what was listed is not changed"
     assert found["metadata"].keys() == {"name", "namespace", "uid", "resourceVersion", "annotations"}
 
@@ -79,7 +78,7 @@ def test_an_unknown_model_is_told_with_the_way_out(workload: dict[str, Any], sai
     ],
 )
 def test_the_pods_that_are_asked_for(workload: dict[str, Any], pods: int) -> None:
-    assert kept(workload)[slim.PODS] == pods
+    assert kept(workload)[PODS] == pods
 
 
 @pytest.mark.parametrize("kind", tuple(CUSTOM))

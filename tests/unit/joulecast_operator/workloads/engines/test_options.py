@@ -29,6 +29,14 @@ def test_what_may_matter_is_listed_with_its_value_and_the_rest_is_passed_over() 
     assert found.values == {"model": "m"}
 
 
+def test_what_divides_a_model_or_its_requests_is_told_apart() -> None:
+    found = read("m", "-pp", "2", "--Data_Parallel_Size=4", "--nnodes", "$(SIZE)", "--kv-transfer-config", "{}")
+    assert found.dividing == {"pipeline": "2", "data": "4", "nodes": "$(SIZE)", "transfer": "{}"}
+    mode = read("--model-path", "org/m", "--disaggregation-mode", "decode", engine="SGLang")
+    assert (mode.dividing, mode.ignored) == ({"transfer": "decode"}, ("--disaggregation-mode decode",))
+    assert read("-m", "model.gguf", "-n", "64", engine="llama.cpp").dividing == {}, "of other engines it is another"
+
+
 def test_a_limit_that_the_pod_does_not_state_is_listed_and_not_taken() -> None:
     found = read("m", "--max-num-seqs", "$(SEQUENCES)")
     assert "most_sequences" not in found.values

@@ -23,6 +23,39 @@ def served(*args, volumes=(), **more):
 
 
 @pytest.mark.parametrize(
+    ("words", "cards", "is_divided"),
+    [
+        ((), 1, False),
+        (("-tp", "4"), 4, False),
+        (("-tp", "8", "--pipeline-parallel-size=2"), 16, True),
+        (("-tp", "2", "-dp", "4"), 8, True),
+        (("-tp", "8", "-dp", "8", "--enable-dp-attention"), 8, True),
+        (("-dp=1", "-pp=1"), 1, False),
+        (("-tp", "$(GPUS)"), None, False),
+        (("-dp", "$(RANKS)"), None, True),
+        (("-dp", "9" * 400), None, True),
+    ],
+)
+def test_the_degrees_of_a_command_tell_its_cards(words, cards, is_divided):
+    found = served(HUB, *words)
+    assert (found.cards, found.is_divided) == (cards, is_divided)
+
+
+def test_an_engine_that_takes_what_it_sees_says_no_number_of_cards():
+    assert served("--model-id", HUB, image="ghcr.io/huggingface/text-generation-inference:3").cards is None
+    sharded = served("--model-id", HUB, "--num-shard=2", image="ghcr.io/huggingface/text-generation-inference:3")
+    assert sharded.cards == 2
+
+
+def test_a_part_of_a_request_or_of_a_group_is_told():
+    assert not served(HUB).is_part
+    assert served(HUB, "--kv-transfer-config", "{}").is_part
+    mode = {"command": ["python", "-m", "sglang.launch_server", "--model-path", HUB, "--disaggregation-mode"]}
+    assert [served(each, **mode).is_part for each in ("prefill", "null")] == [True, False]
+    assert served(HUB, "--headless").is_spread
+
+
+@pytest.mark.parametrize(
     "given",
     [
         {"command": ["vllm", "serve", HUB, "--tensor-parallel-size", "2"]},
