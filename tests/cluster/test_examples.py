@@ -153,7 +153,10 @@ def test_an_inference_service_is_forecast_and_not_written(cluster: Cluster, name
     applied(cluster, "inference-service", namespace)
     assert result(cluster, "chat", namespace)["accelerator"] == "NVIDIA-H100-80GB-HBM3"
     target = cluster.status("chat", namespace)["target"]
-    assert (target["kind"], target["pods"]) == ("InferenceService", 2)
+    assert (target["kind"], target["pods"], target["replicas"]) == ("InferenceService", 2, 2)
+    priced = result(cluster, "chat", namespace)
+    of_one = 0.4 * priced["averagePowerWatts"] + 0.6 * priced["idlePowerWatts"]
+    assert target["averagePowerWatts"] == pytest.approx(2 * of_one, rel=1e-4)
     service = cluster.plane.get("inferenceservice", "chat", namespace)
     assert service is not None
     assert not [key for key in service["metadata"].get("annotations", {}) if key.startswith("joulecast.dev/")]

@@ -52,6 +52,16 @@ def test_the_result_that_fits_a_workload_is_explained_and_not_taken_for_the_firs
     assert chosen_by(named) == {"for-accelerator": A100, "batch-size": "32"}
 
 
+def test_the_power_of_an_estimates_target_is_that_of_its_replicas_or_has_a_reason() -> None:
+    target = {"kind": "LeaderWorkerSet", "name": "chat", "pods": 6, "replicas": 3}
+    known = of_estimate(held(generation(), target=target)).standing
+    assert (known.pods, known.busy_watts) == (6, 3300.0)
+    said = "the power of all replicas is not known, because a replica has 4 accelerators and the forecast is of 2"
+    unknown = of_estimate(held(generation(), target=target | {"message": said}))
+    assert (unknown.standing.busy_watts, unknown.standing.uncounted) == (None, said)
+    assert explanation_document(unknown)["object"]["powerMessage"] == said
+
+
 def test_a_request_is_split_into_what_it_reads_and_what_it_writes() -> None:
     read, written = of_estimate(held(generation(joules=3.1))).phases
     assert (read.name, read.tokens, written.name, written.tokens) == ("prefill", 512, "decode", 256)
