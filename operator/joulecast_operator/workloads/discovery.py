@@ -22,7 +22,7 @@ from joulecast_operator.api.kinds import ANNOTATED, MANAGED_BY_LABEL, MANAGER
 from joulecast_operator.api.objects import Resource, labels_of, mapping, mappings
 from joulecast_operator.api.products import product_named
 from joulecast_operator.workloads import placement, power_limits
-from joulecast_operator.workloads.containers import accelerator_type, named_model, reference_of, serving
+from joulecast_operator.workloads.containers import DECLARES, named_model, reference_of, serving
 from joulecast_operator.workloads.engines.served import ServedModel, served_models
 from joulecast_operator.workloads.offers.queues import QUEUE_LABEL
 from joulecast_operator.workloads.pods import pod_spec
@@ -187,7 +187,7 @@ def inputs_hash(workload: Resource) -> str:
         placement.kept(spec),
         power_limits.of_pods(workload),
         labels_of(workload).get(QUEUE_LABEL),
-        accelerator_type(workload),
+        dict(mapping(workload.get(DECLARES))),
     ]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from joulecast_operator.workloads import discovery
 from joulecast_operator.workloads.pods import CARDS, PODS, REPLICAS
 from tests.unit.joulecast_operator.samples import custom
 from tests.unit.joulecast_operator.samples.custom import asking, kept, problem, understood
@@ -60,6 +61,8 @@ def test_a_model_that_may_stand_in_an_object_that_is_not_read_is_told() -> None:
     said = problem(runtime)
     assert said.reason == "UnknownModel"
     assert said.message.startswith("the InferenceService names no model itself, and the ServingRuntime 'team-llama' is")
+    other = custom.inference_service(storageUri=None, runtime="team-mistral")
+    assert discovery.inputs_hash(kept(other)) != discovery.inputs_hash(kept(runtime)), "the message names another one"
     chosen = problem(custom.inference_service(storageUri=None, modelFormat={"name": "onnx"}))
     assert "the ServingRuntime that KServe chooses is not read" in chosen.message
     based = problem(custom.llm_inference_service(model=None, baseRefs=[{"name": "llama"}]))
