@@ -173,7 +173,9 @@ def test_a_viewer_is_told_why_a_deployment_has_its_number(shop: Shop) -> None:
     assert found["target"]["accelerators"]["source"] == "nodeSelector"
     assert found["result"] == status["results"][0]
     assert [layer["name"] for layer in found["topLayers"]] == [layer["name"] for layer in status["topLayers"]]
-    assert found["intervalReasons"] == status["intervalReasons"]
+    assert found["intervalReasons"] == status["results"][0]["intervalReasons"]
+    (other,) = found["otherResults"]
+    assert [layer["name"] for layer in other["topLayers"]] != []
     done = shop.by_kubectl("explain", "deploy", "web")
     assert (done.returncode, done.stderr) == (0, "")
     shown = done.stdout

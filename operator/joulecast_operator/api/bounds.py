@@ -12,7 +12,8 @@ from joulecast.printable import bounded
 
 MESSAGE_CHARACTERS: Final = 1024  # of a condition, an event or a warning; more does not help a reader
 TEXT_CHARACTERS: Final = 512  # of any other text, as long as the longest image reference that a spec may hold
-NAME_CHARACTERS: Final = 128  # of a layer or an operator: a status holds up to 52 of them
+NAME_CHARACTERS: Final = 128  # of a layer or an operator: a status holds up to 112 of them
+CLAUSE_CHARACTERS: Final = 160  # of a reason of an interval: a status holds up to 200 of them
 LISTED: Final = 32  # entries of any list
 
 _MESSAGE: Final = "message"
@@ -36,6 +37,11 @@ def message(value: str) -> str:
 def name(value: str) -> str:
     """Cut and escape the name of a layer or an operator."""
     return bounded(value, NAME_CHARACTERS)
+
+
+def clause(value: str) -> str:
+    """Cut and escape a clause, such as a reason of an interval."""
+    return bounded(value, CLAUSE_CHARACTERS)
 
 
 def _characters(field: str) -> int:

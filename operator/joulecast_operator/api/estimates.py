@@ -36,7 +36,6 @@ from joulecast_operator.api.workload import WorkloadSpec
 
 MAXIMUM_RESULTS: Final = 20  # a status that is read at admission must stay small
 MAXIMUM_TOP_LAYERS: Final = 20
-MAXIMUM_REASONS: Final = 12  # clauses on one forecast; most have none to three
 MAXIMUM_NAMED_ACCELERATORS: Final = 10
 
 _UNIT_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
@@ -161,12 +160,6 @@ class EstimateStatus(Part):
         None,
         max_length=MAXIMUM_TOP_LAYERS,
         description="The layers that need most energy in the first result, in descending order.",
-    )
-    interval_reasons: list[StatusText] | None = Field(
-        None,
-        max_length=MAXIMUM_REASONS,
-        description="Why the interval of the first result is wider than the accelerator's profile alone makes it; empty"
-        " if nothing widens it.",
     )
     conditions: Conditions | None = Field(
         None,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from joulecast.energy.profile import PRODUCT
-from joulecast_operator.api.bounds import NAME_CHARACTERS, TEXT_CHARACTERS
+from joulecast_operator.api.bounds import CLAUSE_CHARACTERS, NAME_CHARACTERS, TEXT_CHARACTERS
 
 OBJECT_NAME_CHARACTERS: Final = 253  # RFC 1123 subdomain, the longest name of a Kubernetes object
 _MESSAGE_CHARACTERS: Final = 32768  # as metav1.Condition
@@ -26,6 +26,9 @@ StatusText = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
 
 StatusName = Annotated[str, Field(max_length=NAME_CHARACTERS)]
 """The name of a layer or an operator in a status; the controller cuts longer ones."""
+
+StatusClause = Annotated[str, Field(max_length=CLAUSE_CHARACTERS)]
+"""A clause in a status, such as a reason of an interval; the controller cuts longer ones."""
 
 Runtime = Literal["torch-eager", "torch-cudagraph", "onnxruntime-cuda"]
 """The runtimes that profiles of accelerators are made for."""

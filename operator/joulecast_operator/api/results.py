@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from joulecast.energy.model import Origin
 from joulecast_operator.api.bounds import LISTED
-from joulecast_operator.api.parts import Accelerator, Part, StatusName, StatusText
+from joulecast_operator.api.parts import Accelerator, Part, StatusClause, StatusName, StatusText
 from joulecast_operator.api.sites.costs import CostTexts
 from joulecast_operator.api.workload import CLOCK_FIELD, CachePrecision, Phase
+
+MAXIMUM_RESULT_LAYERS: Final = 3  # of each result: those of twenty results are 2.8 kB of a status of 15 kB
+MAXIMUM_REASONS: Final = 10  # clauses on one forecast; most have none to three
+
+
+class ResultLayer(Part):
+    """One of the layers that need most energy in a result."""
+
+    name: StatusName = Field(description="Name of the layer in the model.")
+    share: float = Field(description="Share of the joules of the pass that the layer is in, 0 to 1.")
 
 
 class Result(Part):
@@ -106,6 +116,18 @@ class Result(Part):
         description="What the forecast rests on: measured (joulecast's own measurements of this accelerator), public"
         " (published energy measurements of it), transferred (energy measurements of other accelerators), datasheet"
         " (its published limits alone). Each is less certain than the one before."
+    )
+    top_layers: list[ResultLayer] | None = Field(
+        None,
+        max_length=MAXIMUM_RESULT_LAYERS,
+        description="The layers that need most energy in this result, in descending order: of a batch, of a decode step"
+        " of a request, or of its input for the phase prefill.",
+    )
+    interval_reasons: list[StatusClause] | None = Field(
+        None,
+        max_length=MAXIMUM_REASONS,
+        description="Why the interval of this result is wider than the accelerator's profile alone makes it; empty if"
+        " nothing widens it.",
     )
 
 

@@ -27,7 +27,6 @@ class Forecast:
     - ``path``: the model's path in the image; "" if the image or address is the model's alone.
     - ``verification``: how far the model's bytes were checked.
     - ``results``, ``top_layers``, ``totals``: these fields of the status; the names in ``totals`` are in snake_case.
-    - ``reasons``: why the interval of the first result is as wide as it is.
     - ``unsupported``: operators without a rule.
     - ``notes``: what a language model's configuration left open.
     - ``unavailable``: ``reason`` and ``message`` for each accelerator without a forecast.
@@ -40,7 +39,6 @@ class Forecast:
     results: tuple[Header, ...]
     top_layers: tuple[Header, ...]
     totals: Mapping[str, int]
-    reasons: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unavailable: Mapping[str, Header] = field(default_factory=dict)
@@ -121,7 +119,6 @@ def priced_outcome(image: str, digest: str, model: StoredModel, priced: Header) 
         results=tuple(priced["results"]),
         top_layers=tuple(priced["top_layers"]),
         totals=priced["totals"],
-        reasons=tuple(priced["reasons"]),
         unsupported=tuple(priced["unsupported"]),
         notes=tuple(priced["notes"]),
         unavailable=unavailable,

@@ -21,16 +21,18 @@ from joulecast_operator.api.conditions import (
     conditions_of,
     timestamp,
 )
-from joulecast_operator.api.estimates import MAXIMUM_REASONS, MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
+from joulecast_operator.api.estimates import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
 from joulecast_operator.api.objects import Resource, camel
+from joulecast_operator.api.results import MAXIMUM_REASONS, MAXIMUM_RESULT_LAYERS
 from joulecast_operator.estimates.outcomes import Failure, Forecast, reasons_without_forecast
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.summary import summary_of
 from joulecast_operator.workers.cache import key
+from joulecast_operator.workers.frames import Header
 
 _OUTPUTS: Final = (
     "modelDigest", "modelPath", "verification", "estimatedAt", "totals",
-    "results", "unsupportedOperators", "summary", "topLayers", "intervalReasons",
+    "results", "unsupportedOperators", "summary", "topLayers",
 )  # fmt: skip
 
 
@@ -195,7 +197,7 @@ def _conditions_of_failure(result: Failure, *, kept: Kept | None) -> Sequence[Co
 
 
 def _outputs(result: Forecast, current: Resource, now: datetime) -> Status:
-    results = [dict(row) for row in result.results[:MAXIMUM_RESULTS]]
+    results = [_result(row) for row in result.results[:MAXIMUM_RESULTS]]
     status: Status = {
         "modelDigest": result.digest,
         "modelPath": bounds.text(result.path) or None,
@@ -204,12 +206,22 @@ def _outputs(result: Forecast, current: Resource, now: datetime) -> Status:
         "results": results,
         "unsupportedOperators": [bounds.name(each) for each in result.unsupported[: bounds.LISTED]] or None,
         "summary": summary_of(results[0], bounds.text(model_title(result.image, None))),
-        "topLayers": [
-            {**layer, "name": bounds.name(layer["name"]), "opType": bounds.name(layer["opType"])}
-            for layer in result.top_layers[:MAXIMUM_TOP_LAYERS]
-        ],
-        "intervalReasons": [bounds.text(each) for each in result.reasons[:MAXIMUM_REASONS]],
+        "topLayers": [_layer(each) for each in result.top_layers[:MAXIMUM_TOP_LAYERS]],
     }
     unchanged = all(current.get(name) == status[name] for name in ("modelDigest", "results"))
     status["estimatedAt"] = current["estimatedAt"] if unchanged and "estimatedAt" in current else timestamp(now)
     return status
+
+
+def _result(row: Header) -> Header:
+    """Return a result whose texts come from a model, bounded."""
+    found = dict(row)
+    if "topLayers" in row:
+        found["topLayers"] = [_layer(each) for each in row["topLayers"][:MAXIMUM_RESULT_LAYERS]]
+    if "intervalReasons" in row:
+        found["intervalReasons"] = [bounds.clause(each) for each in row["intervalReasons"][:MAXIMUM_REASONS]]
+    return found
+
+
+def _layer(layer: Header) -> Header:
+    return layer | {name: bounds.name(layer[name]) for name in ("name", "opType") if name in layer}

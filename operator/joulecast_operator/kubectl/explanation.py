@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from joulecast.units import round_significant
 from joulecast_operator.api.annotations import annotations_of
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.kubectl.standing import Figure, Standing, document_of, figure_of
@@ -26,6 +27,8 @@ SAYS: Final = {
     "nodes": "the nodes of the cluster",
 }
 """What a source of the accelerators of a target means."""
+
+_DIGITS: Final = 6  # of a figure, as in a status
 
 ORIGINS: Final = {
     "measured": "joulecast's own measurements of this accelerator",
@@ -54,8 +57,9 @@ class Explanation:
     - ``estimate``: the estimate; None where none is about the workload.
     - ``row``: the result that is explained; None where there is none.
     - ``phases``: the parts of a request to a language model.
-    - ``layers``: those that spend most; ``reasons``: what widens the interval. Both are of the first result.
-    - ``is_first``: whether ``row`` is the first result.
+    - ``layers``: those that spend most of the result, each with its ``share`` and, where that is known, its ``joules``.
+    - ``reasons``: what widens its interval; None where the status does not say.
+    - ``is_first``: whether ``row`` is the first result, which is the one that is priced at a site.
     """
 
     standing: Standing
@@ -83,18 +87,18 @@ def explained(standing: Standing) -> Explanation:
     estimate, row = standing.estimate, standing.row
     if estimate is None:
         return Explanation(standing=standing)
-    status, rows = mapping(estimate.get("status")), rows_of(estimate)
+    rows = rows_of(estimate)
     if row is None:
         return Explanation(standing=standing, estimate=estimate, others=tuple(rows))
-    reasons = status.get("intervalReasons")
+    reasons, is_first = row.get("intervalReasons"), row is rows[0]
     return Explanation(
         standing=standing,
         estimate=estimate,
         row=row,
         phases=_phases(row),
-        layers=tuple(mappings(status.get("topLayers"))),
+        layers=_layers(estimate, row, is_first=is_first),
         reasons=tuple(map(str, reasons)) if isinstance(reasons, list) else None,
-        is_first=row is rows[0],
+        is_first=is_first,
         others=tuple(each for each in rows if each is not row),
     )
 
@@ -155,12 +159,12 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
         ],
         "topLayers": list(explanation.layers),
         "intervalReasons": None if explanation.reasons is None else list(explanation.reasons),
-        "ofFirstResult": explanation.is_first,
         "otherResults": list(explanation.others),
         "conditions": explanation.conditions,
     }
-    of_status = ("image", "modelDigest", "modelPath", "understood", "target", "totals", "unsupportedOperators", "cost")
-    return found | {name: status[name] for name in of_status if name in status}
+    of_status = ("image", "modelDigest", "modelPath", "understood", "target", "totals", "unsupportedOperators")
+    priced = ("cost",) if explanation.is_first else ()
+    return found | {name: status[name] for name in (*of_status, *priced) if name in status}
 
 
 def standing_of_estimate(estimate: Resource, *, state: str, message: str) -> Standing:
@@ -187,6 +191,25 @@ def chosen_by(workload: Resource) -> dict[str, str]:
     """Return the annotations of the workload that choose the result, without their prefix."""
     given = {each.annotation: each.given(annotations_of(workload)) for each in DIMENSIONS if each.annotation}
     return {name.partition("/")[2]: value for name, value in given.items() if value}
+
+
+def _layers(estimate: Resource, row: Resource, *, is_first: bool) -> tuple[Resource, ...]:
+    """Return the layers that spend most of a result: of the first one those of the status, which are more.
+
+    A layer's joules are a share of a batch; those of a decode step are in no result.
+    """
+    of_status = mappings(mapping(estimate.get("status")).get("topLayers"))
+    if is_first and of_status:
+        return tuple(of_status)
+    total = row.get("joulesPerBatch")
+    return tuple(
+        {**each, "joules": round_significant(_share(each) * total, _DIGITS)} if total else each
+        for each in mappings(row.get("topLayers"))
+    )
+
+
+def _share(layer: Resource) -> float:
+    return float(layer.get("share") or 0.0)
 
 
 def _phases(row: Resource) -> tuple[Phase, ...]:

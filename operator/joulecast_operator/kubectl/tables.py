@@ -180,18 +180,21 @@ def _of_result(explanation: Explanation) -> Iterator[RenderableType]:
 
 
 def _layers(explanation: Explanation) -> Table:
-    of = "" if explanation.is_first else " (of the estimate's first result)"
+    with_types = any(layer.get("opType") for layer in explanation.layers)
+    types = [("op type", False)] if with_types else []
     steps = ", in a decode step" if explanation.phases else ""
-    title = f"Layers that spend most{steps}{of}"
-    table = plain_table(title, ("layer", False), ("op type", False), ("energy", True), ("share", True), ("", False))
+    columns = (("layer", False), *types, ("energy", True), ("share", True), ("", False))
+    table = plain_table(f"Layers that spend most{steps}", *columns)
     listed = 0.0
     for layer in explanation.layers:
-        share = float(layer.get("share") or 0.0)
+        share, joules = float(layer.get("share") or 0.0), layer.get("joules")
         listed += share
-        cells = (quantity(float(layer.get("joules") or 0.0), "J"), percent(share), bar(share))
-        table.add_row(label(str(layer.get("name"))), str(layer.get("opType")), *cells)
+        spent = UNKNOWN if joules is None else quantity(float(joules), "J")
+        named = [label(str(layer.get("name"))), *([str(layer.get("opType"))] if with_types else [])]
+        table.add_row(*named, spent, percent(share), bar(share))
     if listed < 1:
-        table.add_row("all others, and pauses between kernels", "", "", percent(1 - listed), bar(1 - listed))
+        blank = [""] * (1 + len(types))
+        table.add_row("all others, and pauses between kernels", *blank, percent(1 - listed), bar(1 - listed))
     return table
 
 
@@ -202,8 +205,7 @@ def _interval(explanation: Explanation) -> Iterator[RenderableType]:
     if explanation.reasons is None:
         yield line("the status does not say what widens it: it was written by an older release", style="dim")
         return
-    of = "" if explanation.is_first else " (of the estimate's first result)"
-    yield from (line(f"  · {reason}{of}", style="dim") for reason in explanation.reasons)
+    yield from (line(f"  · {reason}", style="dim") for reason in explanation.reasons)
 
 
 def _results(title: str, rows: Sequence[Resource]) -> Table:

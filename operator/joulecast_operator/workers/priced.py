@@ -19,6 +19,7 @@ from joulecast.serving.kernels import graph_runtime
 from joulecast_operator.api import bounds
 from joulecast_operator.api.estimates import MAXIMUM_TOP_LAYERS
 from joulecast_operator.api.objects import camel
+from joulecast_operator.api.results import MAXIMUM_REASONS, MAXIMUM_RESULT_LAYERS
 from joulecast_operator.api.workload import CLOCK_FIELD
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.sandbox import error_fields
@@ -95,27 +96,32 @@ def answer(
     result: Callable[[R], Header],
     layers: Callable[[R], list[Header]],
 ) -> Header:
-    """Return what a job answers: a result of each forecast, and of the first one the top layers and the reasons of its
-    interval.
+    """Return what a job answers: a result of each forecast, with the layers that need most of it and the reasons of its
+    interval, and more layers of the first one.
 
     ``header``: that of the job, whose caps each result repeats; with ``dearest_first`` the accelerator that needs most
     energy comes first. ``counted``: the model's size. Two forecasts for the same accelerator and batch size, which two
     labels may name, are one result.
     """
     results: dict[tuple[Any, Any], Header] = {}
-    pairs = [(each, result(each) | _caps(header)) for each in estimates]
+    priced = [(result(each) | _caps(header), layers(each), each.reasons) for each in estimates]
     if header.get("dearest_first"):
-        energies = _energies(row for _, row in pairs)
-        pairs.sort(key=lambda pair: -energies[pair[1]["accelerator"]])
-    for _, each in pairs:
-        results.setdefault((each["accelerator"], each.get("batchSize")), each)
+        energies = _energies(row for row, _, _ in priced)
+        priced.sort(key=lambda found: -energies[found[0]["accelerator"]])
+    for row, most, reasons in priced:
+        results.setdefault((row["accelerator"], row.get("batchSize")), row | _why(most, reasons))
     return {
         "results": list(results.values()),
-        "top_layers": layers(pairs[0][0]) if pairs else [],
-        "reasons": [bounds.text(each) for each in pairs[0][0].reasons] if pairs else [],
+        "top_layers": priced[0][1] if priced else [],
         "unavailable": dict(unavailable),
         "totals": {name: getattr(counted, name) for name in ("macs", "params", "activations", "bytes_moved")},
     }
+
+
+def _why(layers: Sequence[Header], reasons: Iterable[str]) -> Header:
+    """Return what a result says about itself: which of its ``layers`` need most, and the reasons of its interval."""
+    most = [{"name": each["name"], "share": each["share"]} for each in layers[:MAXIMUM_RESULT_LAYERS]]
+    return {"topLayers": most, "intervalReasons": [bounds.clause(each) for each in reasons][:MAXIMUM_REASONS]}
 
 
 def _energies(rows: Iterable[Header]) -> dict[str, float]:

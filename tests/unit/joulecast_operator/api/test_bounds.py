@@ -16,15 +16,15 @@ from joulecast_operator.estimates.status import EstimateState, desired_status, k
 from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, forecast, row
 
 LONG = "\x1b]0;owned\x07 long\n" * 3_000  # 60 kB
+MANY = {"topLayers": [{"name": LONG, "share": 0.05}] * 40, "intervalReasons": [LONG] * 40}
 HOSTILE = forecast(
     path=LONG,
-    results=tuple(row(accelerator=f"NVIDIA-{number}") for number in range(20)),
+    results=tuple(row(accelerator=f"NVIDIA-{number}") | MANY for number in range(20)),
     top_layers=tuple({"name": LONG, "opType": LONG, "joules": 0.2, "share": 0.05} for _ in range(40)),
     unsupported=(LONG,) * 40,
-    reasons=(LONG,) * 40,
     unavailable={"NVIDIA-H200": {"reason": "NotCalibrated", "message": LONG}},
 )
-STORE_BYTES = 32 * 1024  # 400 of them are 13 MB; the store itself takes 1.5 MB
+STORE_BYTES = 72 * 1024  # 400 of them are 29 MB; the store itself takes 1.5 MB
 
 
 def texts(value: Any) -> list[str]:
@@ -55,6 +55,7 @@ def test_whatever_a_model_says_is_bounded_and_escaped(result: EstimateState) -> 
 def test_of_a_forecast_the_pure_function_alone_is_enough() -> None:
     desired = desired_status(estimate(), HOSTILE, request=REQUEST, now=datetime(2026, 1, 1, tzinfo=UTC))
     assert len(desired["topLayers"]) == 20
+    assert {(len(each["topLayers"]), len(each["intervalReasons"])) for each in desired["results"]} == {(3, 10)}
     assert len(desired["unsupportedOperators"]) == 32
     EstimateStatus.model_validate(desired)
 

@@ -34,7 +34,6 @@ MODEL = {
 PRICED = {
     "results": [row()],
     "top_layers": [],
-    "reasons": [],
     "unavailable": {},
     "totals": {"macs": 1, "params": 1, "activations": 1, "bytes_moved": 1},
     "unsupported": [],

@@ -68,7 +68,6 @@ class Registries:
         answer = {
             "results": [row()],
             "top_layers": [layer],
-            "reasons": [],
             "unavailable": {"X": why},
             "totals": {"macs": 1, "params": 1, "activations": 1, "bytes_moved": 1},
             "unsupported": [],

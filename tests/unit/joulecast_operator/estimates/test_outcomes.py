@@ -24,7 +24,7 @@ def unavailable(*names: str) -> dict[str, Any]:
 
 def priced(results: tuple[Any, ...] = (), *without: str) -> Forecast | Failure:
     answer = {
-        "results": list(results), "top_layers": [], "reasons": [], "totals": {}, "unsupported": ["Odd"],
+        "results": list(results), "top_layers": [], "totals": {}, "unsupported": ["Odd"],
         "notes": ["read as llama"], "unavailable": unavailable(*without),
     }  # fmt: skip
     return priced_outcome("i", DIGEST, MODEL, answer)

@@ -51,9 +51,17 @@ def test_a_forecast_is_ready_and_fits_the_schema() -> None:
         "coverage": "99.9 %",
         "origin": "public",
     }
-    assert found["intervalReasons"] == ["another runtime: no joules were measured under it"]
     assert EstimateStatus.model_validate(found).totals is not None
     json.dumps(found, allow_nan=False)
+
+
+def test_each_result_says_which_layers_need_most_and_what_widens_its_interval() -> None:
+    why = {"topLayers": [{"name": "/Conv", "share": 0.5}], "intervalReasons": ["another runtime"]}
+    found = status(forecast(results=(row() | why, row(accelerator="NVIDIA-L40S") | why | {"intervalReasons": []})))
+    assert [each["topLayers"] for each in found["results"]] == [why["topLayers"]] * 2
+    assert [each["intervalReasons"] for each in found["results"]] == [["another runtime"], []]
+    assert "intervalReasons" not in found
+    assert EstimateStatus.model_validate(found).results is not None
 
 
 def test_a_generation_is_ready_and_fits_the_schema() -> None:

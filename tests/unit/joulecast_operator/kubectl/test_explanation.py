@@ -22,11 +22,14 @@ from joulecast_operator.kubectl.standing import Estimates, standing_of
 from tests.unit.joulecast_operator.samples.workloads import A100, H200, estimate, generation, row, workload
 
 LAYERS = [{"name": "/Conv", "opType": "Conv", "joules": 0.2, "share": 0.5}]
+OWN_LAYERS = [{"name": "/Gemm", "share": 0.25}]
 
 
 def held(*rows: dict[str, Any], **status: Any) -> dict[str, Any]:
     found = estimate(rows=rows or None)
-    found["status"] |= {"topLayers": LAYERS, "intervalReasons": ["another runtime"], **status}
+    found["status"] |= {"topLayers": LAYERS, **status}
+    for each in found["status"]["results"]:
+        each |= {"topLayers": OWN_LAYERS, "intervalReasons": [f"no rows of {each['accelerator']}"]}
     return found
 
 
@@ -39,16 +42,19 @@ def test_the_first_result_of_an_estimate_is_explained_with_its_layers_and_reason
     assert found.row is not None
     assert (found.row["accelerator"], found.is_first, found.phases) == (H200, True, ())
     assert list(found.layers) == LAYERS
-    assert found.reasons == ("another runtime",)
+    assert found.reasons == (f"no rows of {H200}",)
     assert [each["accelerator"] for each in found.others] == [A100]
 
 
-def test_the_result_that_fits_a_workload_is_explained_and_not_taken_for_the_first() -> None:
+def test_the_result_that_fits_a_workload_is_explained_with_its_own_layers_and_reasons() -> None:
     named = workload("Deployment", annotations={FOR_ACCELERATOR: A100, BATCH_SIZE: "32"})
-    found = explained(standing_of(named, Estimates([held()]), "shop"))
+    found = explained(standing_of(named, Estimates([held(cost={"site": "hall"})]), "shop"))
     assert found.row is not None
     assert (found.row["accelerator"], found.is_first) == (A100, False)
-    assert explanation_document(found)["ofFirstResult"] is False
+    assert list(found.layers) == [{"name": "/Gemm", "share": 0.25, "joules": pytest.approx(0.25 * 0.61)}]
+    assert found.reasons == (f"no rows of {A100}",)
+    assert "cost" not in explanation_document(found), "that of the status is of the first result"
+    assert explanation_document(of_estimate(held(cost={"site": "hall"})))["cost"] == {"site": "hall"}
     assert chosen_by(named) == {"for-accelerator": A100, "batch-size": "32"}
 
 
@@ -75,12 +81,21 @@ def test_a_single_phase_is_not_split(phase: str) -> None:
     assert of_estimate(held(generation(phase=phase))).phases == ()
 
 
+def test_the_joules_of_a_layer_of_another_request_are_not_known() -> None:
+    asked = workload("Deployment", annotations={FOR_ACCELERATOR: A100})
+    found = explained(standing_of(asked, Estimates([held(generation(), generation(A100))]), "shop"))
+    assert list(found.layers) == OWN_LAYERS
+
+
 def test_a_status_of_an_older_release_has_no_reasons_and_none_are_made_up() -> None:
     old = held()
-    del old["status"]["intervalReasons"], old["status"]["topLayers"]
+    old["status"]["results"] = [row(), row(A100)]
+    del old["status"]["topLayers"]
     found = of_estimate(old)
     assert (found.reasons, found.layers) == (None, ())
-    assert of_estimate(held(intervalReasons=[])).reasons == ()
+    without = held()
+    without["status"]["results"][0]["intervalReasons"] = []
+    assert of_estimate(without).reasons == ()
 
 
 def test_without_a_result_there_are_the_results_of_other_settings() -> None:
@@ -120,7 +135,7 @@ def test_the_document_has_the_status_that_it_rests_on() -> None:
     assert [each["name"] for each in found["phases"]] == ["prefill", "decode"]
     assert found["object"]["energy"]["per"] == "request"
     assert found["conditions"][0]["type"] == "Ready"
-    assert found["result"] == generation()
+    assert generation().items() <= found["result"].items()
     assert explanation_document(of_estimate(held(row())))["phases"] == []
 
 

@@ -84,12 +84,11 @@ def test_top_says_that_no_rate_is_known_and_that_there_is_nothing(capsys: pytest
 
 
 def test_explain_shows_layers_reasons_and_other_results(capsys: pytest.CaptureFixture[str]) -> None:
-    held = estimate(rows=[row() | {"intervalLevel": 0.9}, row(A100)])
+    held = estimate(rows=[row() | {"intervalLevel": 0.9, "intervalReasons": ["another runtime"]}, row(A100)])
     held["status"] |= {
         "image": "r.example/m:1",
         "summary": {"accelerator": H200, "batchSize": "32", "site": "hall", "cost": "0.002 EUR/1,000", "carbon": "3 g"},
         "topLayers": [{"name": "/Conv", "opType": "Conv", "joules": 0.2, "share": 0.5}],
-        "intervalReasons": ["another runtime"],
     }
     named = workload("Deployment", annotations={FOR_ACCELERATOR: H200})
     found = explained(standing_of(named, Estimates([held]), "shop"))
@@ -104,6 +103,19 @@ def test_explain_shows_layers_reasons_and_other_results(capsys: pytest.CaptureFi
     assert "interval: holds the true value in 90 % of cases" in lines
     assert "· another runtime" in lines
     assert any(each.startswith(f"{A100} batch of 32 0.421 J/batch 0.392–0.463 J 341 public") for each in lines)
+
+
+def test_explain_shows_the_layers_of_the_result_that_it_explains(capsys: pytest.CaptureFixture[str]) -> None:
+    held = estimate(rows=[row(), row(A100) | {"topLayers": [{"name": "/Gemm", "share": 0.25}], "intervalReasons": []}])
+    named = workload("Deployment", annotations={FOR_ACCELERATOR: A100})
+    lines = shown(capsys, explanation_tables(explained(standing_of(named, Estimates([held]), "shop")), named))
+    assert any(each.startswith("/Gemm 0.105 J 25 %") for each in lines)
+    assert any(each.startswith("all others, and pauses between kernels 75 %") for each in lines)
+    assert "Layers that spend most" in lines
+    assert not any("op type" in each or "first result" in each for each in lines)
+    held["status"]["results"][1] = generation(A100) | {"topLayers": [{"name": "lm_head", "share": 0.25}]}
+    lines = shown(capsys, explanation_tables(explained(standing_of(named, Estimates([held]), "shop")), named))
+    assert any(each.startswith("lm_head – 25 %") for each in lines)
 
 
 def test_explain_shows_phases_of_a_request_and_says_what_an_old_status_lacks(

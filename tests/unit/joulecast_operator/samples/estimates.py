@@ -56,6 +56,5 @@ def forecast(**changes: Any) -> Forecast:
         "results": (row(),),
         "top_layers": ({"name": "/Conv", "opType": "Conv", "joules": 0.2, "share": 0.5},),
         "totals": {"macs": 1, "params": 2, "activations": 3, "bytes_moved": 4},
-        "reasons": ("another runtime: no joules were measured under it",),
     }
     return Forecast(**fields | changes)

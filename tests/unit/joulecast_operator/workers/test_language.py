@@ -67,6 +67,9 @@ def test_a_generation_is_what_the_library_forecasts() -> None:
             "cachedTokens": 0, "parallel": 4}  # fmt: skip
     assert told.items() <= row.items()
     assert "batchSize" not in row
+    assert row["intervalReasons"] == list(expected.reasons)
+    step = sorted(expected.phases[-1].layers, key=lambda layer: -layer.joules)
+    assert [layer["name"] for layer in row["topLayers"]] == [layer.name for layer in step[:3]]
     assert found["totals"]["params"] == 70_553_706_496
     assert found["notes"][0] == "read as LlamaForCausalLM"
 

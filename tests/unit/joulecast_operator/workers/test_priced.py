@@ -61,9 +61,8 @@ def test_the_dearest_accelerator_comes_first_where_that_is_asked_for() -> None:
     as_row = lambda each: {"accelerator": each[0], "batchSize": each[1], "joulesPerBatch": each[2]}  # noqa: E731
     totals = Totals(macs=1, params=1, activations=1, input_numel=1, bytes_moved=1, mac_rows=1, kernels={})
     without = {"power_limit_watts": None, "clock_mhz": None}
-    ask = partial(
-        answer, estimates=rows, unavailable={}, counted=totals, result=as_row, layers=lambda each: [{"name": each[0]}]
-    )
+    layers = lambda each: [{"name": f"{each[0]} {number}", "opType": "Conv", "share": 0.2} for number in range(5)]  # noqa: E731
+    ask = partial(answer, estimates=rows, unavailable={}, counted=totals, result=as_row, layers=layers)
     assert [(row["accelerator"], row["batchSize"]) for row in ask(without)["results"]] == [
         (H200, 1), (H200, 8), (L40S, 1), (L40S, 8),
     ]  # fmt: skip
@@ -71,8 +70,11 @@ def test_the_dearest_accelerator_comes_first_where_that_is_asked_for() -> None:
     assert [(row["accelerator"], row["batchSize"]) for row in dearest["results"]] == [
         (L40S, 1), (L40S, 8), (H200, 1), (H200, 8),
     ]  # fmt: skip
-    assert dearest["top_layers"] == [{"name": L40S}], "layers are of the first result"
-    assert dearest["reasons"] == [f"\\x1b[2Jwide on {L40S}"], "and so are the reasons of its interval, escaped"
+    assert [each["name"] for each in dearest["top_layers"]] == [f"{L40S} {number}" for number in range(5)]
+    for row in dearest["results"]:
+        product = row["accelerator"]
+        assert row["topLayers"] == [{"name": f"{product} {number}", "share": 0.2} for number in range(3)]
+        assert row["intervalReasons"] == [f"\\x1b[2Jwide on {product}"], "its own reasons, escaped"
 
 
 def test_each_result_has_the_power_of_its_waiting_accelerators() -> None:

@@ -54,7 +54,12 @@ def test_a_forecast(tmp_path: Path) -> None:
     assert answer["totals"]["macs"] == small_models.CLASSIFIER_MACS
     assert answer["unavailable"]["NVIDIA-H2000"]["reason"] == "UnknownAccelerator"
     assert sum(answer["made"].values()) == len(made)
-    assert 0 < sum(layer["share"] for layer in answer["top_layers"]) <= 1
+    most = answer["top_layers"]
+    assert 0 < sum(layer["share"] for layer in most) <= 1
+    one, four = answer["results"]
+    assert one["topLayers"] == [{"name": layer["name"], "share": layer["share"]} for layer in most[:3]]
+    assert [layer["share"] for layer in four["topLayers"]] != [layer["share"] for layer in one["topLayers"]]
+    assert all(isinstance(row["intervalReasons"], list) for row in answer["results"])
 
 
 def test_a_ready_profile_needs_no_skeleton(tmp_path: Path) -> None:
