@@ -184,6 +184,24 @@ def test_a_viewer_is_told_why_a_deployment_has_its_number(shop: Shop) -> None:
     assert "interval: holds the true value in" in shown
 
 
+def test_another_result_is_explained_where_it_is_asked_for(shop: Shop) -> None:
+    first, other = shop.cluster.status("web", "shop")["results"]
+    found = shop.document("explain", "deployment/web", "--accelerator", H200, "-b", "32")
+    assert found["result"] == other
+    assert found["asked"] == {"accelerator": H200, "batchSize": "32"}
+    assert [layer["name"] for layer in found["topLayers"]] == [layer["name"] for layer in other["topLayers"]]
+    assert found["intervalReasons"] == other["intervalReasons"]
+    assert found["object"]["energy"]["joules"] == pytest.approx(other["joulesPerBatch"] / 32)
+    assert found["otherResults"] == [first]
+    assert (
+        "the result for batch size 32, in place of the one that applies"
+        in shop.ask("explain", "iee/web", "-b", "32").stdout
+    )
+    none = shop.ask("explain", "iee/web", "-b", "7")
+    assert (none.returncode, none.stdout) == (1, "")
+    assert "its batch sizes are 1, 32 [ResultNotFound]" in none.stderr
+
+
 def test_a_request_to_a_language_model_is_split_by_phase(shop: Shop) -> None:
     found = shop.document("explain", "iee/chat")
     assert [each["name"] for each in found["phases"]] == ["prefill", "decode"]

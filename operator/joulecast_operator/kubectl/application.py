@@ -12,7 +12,7 @@ from joulecast.cli.output import OutputFormat, progress, show, write, write_docu
 from joulecast_operator.api.kinds import PLANS
 from joulecast_operator.kubectl.comparison import comparison_document
 from joulecast_operator.kubectl.dry_run import DryRun
-from joulecast_operator.kubectl.explanation import explanation_document
+from joulecast_operator.kubectl.explanation import explanation_document, result_asked
 from joulecast_operator.kubectl.manifests import read
 from joulecast_operator.kubectl.names import Named, named, named_plan
 from joulecast_operator.kubectl.patches import FIELD_MANAGER
@@ -65,10 +65,18 @@ def _root() -> None:
 
 
 @app.command(
-    epilog="Examples: `kubectl joulecast explain deployment/web` · `kubectl joulecast explain iee detector -o yaml`"
+    epilog="Examples: `kubectl joulecast explain deployment/web` · `kubectl joulecast explain deploy/web -b 32` ·"
+    " `kubectl joulecast explain iee detector -o yaml`"
 )
 def explain(
     what: Annotated[list[str], typer.Argument(metavar="KIND/NAME", help="An estimate or a workload.")],
+    accelerator: Annotated[
+        str | None, typer.Option(help="Explain the result for this accelerator.", show_default="that which applies")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", "-b", min=1, help="Of this batch size.", show_default="that which applies"),
+    ] = None,
     namespace: Namespace = None,
     output: Output = Form.TABLE,
     context: Context = None,
@@ -78,7 +86,7 @@ def explain(
     wanted = named(what)
     server = Server.at(Place(kubeconfig=kubeconfig, context=context, namespace=namespace))
     with progress("asking the API server"):
-        found, workload = explanation_at(server, server.namespace, wanted)
+        found, workload = explanation_at(server, server.namespace, wanted, result_asked(accelerator, batch_size))
     _print(output, explanation_document(found), explanation_tables(found, workload))
 
 

@@ -6,15 +6,19 @@ Nothing is computed anew: that would need the model and the rights to fetch it, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from joulecast.errors import JoulecastError
+from joulecast.printable import bounded
 from joulecast.units import round_significant
-from joulecast_operator.api.annotations import annotations_of
+from joulecast_operator.api.annotations import READY, annotations_of, state_of
 from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.api.products import product_named
 from joulecast_operator.kubectl.standing import Figure, Standing, document_of, figure_of
-from joulecast_operator.workloads.choice import rows_of
-from joulecast_operator.workloads.dimensions import DIMENSIONS, PHASES
+from joulecast_operator.workloads.choice import Wanted, answers, rows_of
+from joulecast_operator.workloads.dimensions import ACCELERATORS, BATCHES, DIMENSIONS, PHASES, Dimension
+from joulecast_operator.workloads.sentences import forecast
 
 SAYS: Final = {
     "annotation": "the annotation joulecast.dev/for-accelerator",
@@ -29,6 +33,7 @@ SAYS: Final = {
 """What a source of the accelerators of a target means."""
 
 _DIGITS: Final = 6  # of a figure, as in a status
+_SHOWN: Final = 128  # characters of a wrong name that a message repeats
 
 ORIGINS: Final = {
     "measured": "joulecast's own measurements of this accelerator",
@@ -60,6 +65,7 @@ class Explanation:
     - ``layers``: those that spend most of the result, each with its ``share`` and, where that is known, its ``joules``.
     - ``reasons``: what widens its interval; None where the status does not say.
     - ``is_first``: whether ``row`` is the first result, which is the one that is priced at a site.
+    - ``asked``: which result options of the command line choose in place of the one that applies; {} for none.
     """
 
     standing: Standing
@@ -69,6 +75,7 @@ class Explanation:
     layers: tuple[Resource, ...] = ()
     reasons: tuple[str, ...] | None = None
     is_first: bool = True
+    asked: Wanted = field(default_factory=dict)
     others: tuple[Resource, ...] = field(default=(), repr=False)
 
     @property
@@ -82,8 +89,12 @@ class Explanation:
         return mappings(mapping(mapping(self.estimate).get("status")).get("conditions"))
 
 
-def explained(standing: Standing) -> Explanation:
-    """Explain how a workload stands."""
+def explained(standing: Standing, asked: Wanted | None = None) -> Explanation:
+    """Explain how a workload stands, by the result that is ``asked`` for in place of the one that applies.
+
+    Raises JoulecastError where there is no such result.
+    """
+    standing = _with_result(standing, asked) if asked else standing
     estimate, row = standing.estimate, standing.row
     if estimate is None:
         return Explanation(standing=standing)
@@ -99,8 +110,56 @@ def explained(standing: Standing) -> Explanation:
         layers=_layers(estimate, row, is_first=is_first),
         reasons=tuple(map(str, reasons)) if isinstance(reasons, list) else None,
         is_first=is_first,
+        asked=asked or {},
         others=tuple(each for each in rows if each is not row),
     )
+
+
+def result_asked(accelerator: str | None, batch_size: int | None) -> Wanted:
+    """Return which result options of the command line choose; {} where they choose none."""
+    chosen = {
+        ACCELERATORS.field: None if accelerator is None else product_named(accelerator),
+        BATCHES.field: None if batch_size is None else str(batch_size),
+    }
+    return {field: (value,) for field, value in chosen.items() if value is not None}
+
+
+def _with_result(standing: Standing, wanted: Wanted) -> Standing:
+    """Return how a workload or an estimate stands by the result that is ``wanted``, of several by the one that is most
+    like the result that applies. Raises JoulecastError where there is none."""
+    estimate = standing.estimate
+    rows = [] if estimate is None or state_of(estimate) != READY else rows_of(estimate)
+    if estimate is None or not rows:
+        raise JoulecastError(
+            f"{standing.title} has no result to choose from: {standing.sentence}", reason="ResultNotFound"
+        )
+    applies = standing.row or {}
+    found = max(
+        (row for row in rows if answers(row, wanted)),
+        key=lambda row: [each.value(row) == each.value(applies) for each in DIMENSIONS],
+        default=None,
+    )
+    if found is None:
+        raise JoulecastError(_no_such_result(estimate, rows, wanted), reason="ResultNotFound")
+    return replace(standing, row=found, sentence=forecast(found, estimate))
+
+
+def asked_text(asked: Wanted) -> str:
+    """Return in words which result is asked for, such as ``batch size 32``; "" for none."""
+    named = (each for each in DIMENSIONS if each.field in asked)
+    return " and ".join(f"{each.words} {bounded(asked[each.field][0], _SHOWN)}" for each in named)
+
+
+def _no_such_result(estimate: Resource, rows: Sequence[Resource], asked: Wanted) -> str:
+    held = "; ".join(_held(rows, each) for each in DIMENSIONS if each.field in asked)
+    name = mapping(estimate.get("metadata")).get("name")
+    return f"the estimate {name!r} has no result for {asked_text(asked)}: {held}"
+
+
+def _held(rows: Sequence[Resource], dimension: Dimension) -> str:
+    values = dict.fromkeys(value for row in rows if (value := dimension.value(row)))
+    listed = f"its {dimension.plural} are {', '.join(values)}"
+    return listed if values else f"its results have no {dimension.words}, so leave that out"
 
 
 def model_facts(estimate: Resource) -> dict[str, str]:
@@ -163,6 +222,8 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
         "conditions": explanation.conditions,
     }
     of_status = ("image", "modelDigest", "modelPath", "understood", "target", "totals", "unsupportedOperators")
+    if explanation.asked:
+        found["asked"] = {field: values[0] for field, values in explanation.asked.items()}
     priced = ("cost",) if explanation.is_first else ()
     return found | {name: status[name] for name in (*of_status, *priced) if name in status}
 

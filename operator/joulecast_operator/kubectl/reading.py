@@ -17,6 +17,7 @@ from joulecast_operator.kubectl.plans import Plan, of_target, plan_of
 from joulecast_operator.kubectl.ranking import Ranking, ranked
 from joulecast_operator.kubectl.server import RequestError, Server
 from joulecast_operator.kubectl.standing import UNSEEN, Estimates, is_counted, standing_of
+from joulecast_operator.workloads.choice import Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +54,20 @@ def read_workloads(server: Server, namespace: str | None, kinds: Iterable[Kind])
     return Read(workloads=tuple(workloads), unread={kind: str(error) for kind, error in refused.items()})
 
 
-def explanation_at(server: Server, namespace: str, named: Named) -> tuple[Explanation, Resource | None]:
-    """Return the explanation of an object, and the workload if it is one. Raises JoulecastError."""
+def explanation_at(
+    server: Server, namespace: str, named: Named, asked: Wanted | None = None
+) -> tuple[Explanation, Resource | None]:
+    """Return the explanation of an object, and the workload if it is one. Raises JoulecastError.
+
+    ``asked``: which result to explain in place of the one that applies.
+    """
     found = _found(server, namespace, named)
     if named.kind is ESTIMATES:
         ready = condition(mapping(found.get("status")), READY) or {}
         message = str(ready.get("message") or UNSEEN)
-        return explained(standing_of_estimate(found, state=state_of(found), message=message)), None
+        return explained(standing_of_estimate(found, state=state_of(found), message=message), asked), None
     estimates = Estimates(server.all(ESTIMATES, namespace))
-    return explained(standing_of(found, estimates, namespace)), found
+    return explained(standing_of(found, estimates, namespace), asked), found
 
 
 def plans_at(server: Server, namespace: str | None, wanted: Named | None) -> list[Plan]:

@@ -15,6 +15,7 @@ from joulecast_operator.kubectl.explanation import (
     ORIGINS,
     Explanation,
     accelerator_facts,
+    asked_text,
     chosen_by,
     cost_text,
     model_facts,
@@ -145,6 +146,8 @@ def _facts(explanation: Explanation, workload: Resource | None) -> dict[str, str
     if estimate is not None:
         found |= model_facts(estimate) | accelerator_facts(estimate)
     if row is not None:
+        if explanation.asked:
+            found["explained"] = f"the result for {asked_text(explanation.asked)}, in place of the one that applies"
         capped = f", at {limits}" if (limits := caps(row)) else ""
         found["run as"] = f"{row.get('runtime')}, {row.get('precision')} precision{capped}"
         found["rests on"] = f"{row.get('origin')}: {ORIGINS.get(str(row.get('origin')), '')}"

@@ -54,7 +54,15 @@ def plugin(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 
 @pytest.mark.parametrize(
     "command",
-    [["explain", "deployment/web"], ["explain", "iee", "detector"], ["top"], ["top", "-A"], ["plan"], ["plan", "web"]],
+    [
+        ["explain", "deployment/web"],
+        ["explain", "deploy/web", "--accelerator", "NVIDIA-A100-SXM4-80GB", "-b", "32"],
+        ["explain", "iee", "detector"],
+        ["top"],
+        ["top", "-A"],
+        ["plan"],
+        ["plan", "web"],
+    ],
 )
 def test_every_command_prints_a_table_json_and_yaml(plugin: Plugin, command: list[str]) -> None:
     table, document, text = (plugin(*command, *form) for form in ([], ["-o", "json"], ["-o", "yaml"]))
@@ -84,10 +92,17 @@ def test_an_error_is_one_sentence_on_standard_error(plugin: Plugin) -> None:
     )
 
 
+def test_a_result_that_is_not_there_is_an_error_that_names_those_that_are(plugin: Plugin) -> None:
+    done = plugin("explain", "deploy/web", "-b", "7")
+    assert (done.code, done.out) == (1, "")
+    assert "no result for batch size 7: its batch sizes are 32 [ResultNotFound]" in done.err
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         ["explain"],
+        ["explain", "deploy/web", "-b", "0"],
         ["diff"],
         ["top", "-o", "wide"],
         ["rank"],

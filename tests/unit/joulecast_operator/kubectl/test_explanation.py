@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args
 
 import pytest
 
+from joulecast.errors import JoulecastError
 from joulecast_operator.api.annotations import BATCH_SIZE, FOR_ACCELERATOR
 from joulecast_operator.estimates.accelerators import Source
 from joulecast_operator.kubectl.explanation import (
@@ -16,6 +18,7 @@ from joulecast_operator.kubectl.explanation import (
     explained,
     explanation_document,
     model_facts,
+    result_asked,
     standing_of_estimate,
 )
 from joulecast_operator.kubectl.standing import Estimates, standing_of
@@ -79,6 +82,51 @@ def test_a_request_is_split_into_what_it_reads_and_what_it_writes() -> None:
 @pytest.mark.parametrize("phase", ["prefill", "decode"])
 def test_a_single_phase_is_not_split(phase: str) -> None:
     assert of_estimate(held(generation(phase=phase))).phases == ()
+
+
+def test_another_result_is_explained_where_the_command_line_asks_for_it() -> None:
+    rows = [row(product, batch_size=size) for product in (H200, A100) for size in (1, 32)]
+    standing = standing_of_estimate(held(*rows), state="Ready", message="4 forecasts")
+    found = explained(standing, result_asked("nvidia a100-sxm4-80gb", None))
+    assert found.row is not None
+    assert (found.row["accelerator"], found.row["batchSize"]) == (A100, 1), "the rest is as of the one that applies"
+    assert found.standing.sentence.startswith("0.421 J per batch of 1 on NVIDIA-A100-SXM4-80GB")
+    assert len(found.others) == 3
+    assert explanation_document(found)["asked"] == {"accelerator": A100}
+    both = explained(standing, result_asked(A100, 32))
+    assert both.row is not None
+    assert (both.row["accelerator"], both.row["batchSize"]) == (A100, 32)
+    assert "asked" not in explanation_document(explained(standing, result_asked(None, None)))
+
+
+def test_a_workload_without_a_fitting_result_can_be_explained_by_another() -> None:
+    standing = standing_of(workload("Deployment", annotations={BATCH_SIZE: "7"}), Estimates([held()]), "shop")
+    assert standing.row is None
+    found = explained(standing, result_asked(A100, None))
+    assert found.row is not None
+    assert found.row["accelerator"] == A100
+
+
+@pytest.mark.parametrize(
+    ("rows", "accelerator", "batch_size", "said"),
+    [
+        ((), None, 7, "the estimate 'detector' has no result for batch size 7: its batch sizes are 32"),
+        ((), "NVIDIA-L4", 32, f"NVIDIA-L4: its batch sizes are 32; its accelerators are {H200}, {A100}"),
+        ((generation(),), None, 8, "batch size 8: its results have no batch size, so leave that out"),
+    ],
+)  # fmt: skip
+def test_a_result_that_is_not_there_is_said_with_those_that_are(
+    rows: tuple[Any, ...], accelerator: str | None, batch_size: int | None, said: str
+) -> None:
+    standing = standing_of_estimate(held(*rows), state="Ready", message="")
+    with pytest.raises(JoulecastError, match=re.escape(said)):
+        explained(standing, result_asked(accelerator, batch_size))
+
+
+def test_where_there_are_no_results_none_can_be_chosen() -> None:
+    lone = standing_of(workload("Deployment"), Estimates([]), "shop")
+    with pytest.raises(JoulecastError, match="deployment/web has no result to choose from: no estimate is about it"):
+        explained(lone, result_asked(None, 32))
 
 
 def test_the_joules_of_a_layer_of_another_request_are_not_known() -> None:

@@ -113,6 +113,10 @@ def test_explain_shows_the_layers_of_the_result_that_it_explains(capsys: pytest.
     assert any(each.startswith("all others, and pauses between kernels 75 %") for each in lines)
     assert "Layers that spend most" in lines
     assert not any("op type" in each or "first result" in each for each in lines)
+    itself = standing_of_estimate(held, state="Ready", message="2 forecasts")
+    lines = shown(capsys, explanation_tables(explained(itself, {"accelerator": (A100,)}), None))
+    assert f"explained the result for accelerator {A100}, in place of the one that applies" in lines
+    assert any(each.startswith("/Gemm 0.105 J 25 %") for each in lines)
     held["status"]["results"][1] = generation(A100) | {"topLayers": [{"name": "lm_head", "share": 0.25}]}
     lines = shown(capsys, explanation_tables(explained(standing_of(named, Estimates([held]), "shop")), named))
     assert any(each.startswith("lm_head – 25 %") for each in lines)
