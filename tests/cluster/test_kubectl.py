@@ -18,7 +18,7 @@ import yaml
 
 from joulecast_operator import kubectl
 from joulecast_operator.api import annotations as notes
-from joulecast_operator.api.kinds import CRON_JOBS, DEPLOYMENTS, ESTIMATES, LEADER_WORKER_SETS, Kind
+from joulecast_operator.api.kinds import CRON_JOBS, DEPLOYMENTS, ESTIMATES, LEADER_WORKER_SETS, SITES, Kind
 from joulecast_operator.kubectl.patches import patch_for
 from joulecast_operator.kubectl.server import Place, Server
 from tests import checkpoints, small_models
@@ -301,6 +301,35 @@ def test_diff_tells_apart_what_is_the_same_new_and_not_known_yet(shop: Shop) -> 
     named["metadata"]["name"] = "other"
     (new,) = shop.diff(named)["changes"]
     assert (new["outcome"], new["after"]["accelerator"], "before" in new) == ("new", H200, False)
+
+
+def test_diff_shows_what_is_in_a_namespace_that_the_manifests_make_and_what_has_no_forecast(shop: Shop) -> None:
+    plane, admin = shop.cluster.plane, shop.cluster.plane.kubeconfig
+    fresh = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "fresh"}}
+    moved = web(shop.cluster)
+    moved["metadata"]["namespace"] = "fresh"
+    target = estimate("web", "fresh", targetRef={"name": "web"})
+    asked = yaml.safe_load(shop.ask("plan", "deploy/web", "--manifest", "--latency-milliseconds", "500").stdout)
+    site = {"apiVersion": SITES.api_version, "kind": SITES.kind, "metadata": {"name": "hall"}}
+    price = site | {"spec": {"pricePerKilowattHour": ["0.2"], "currency": "EUR"}}
+    wrong = {**price, "metadata": {"name": "wrong"}, "spec": {"currency": "euro"}}
+    found = shop.diff(fresh, moved, target, asked, price, wrong, user=admin)
+    assert [(each["namespace"], each["outcome"], "before" in each) for each in found["changes"]] == [
+        ("fresh", "unknown", False), ("fresh", "unknown", False),
+    ]  # fmt: skip
+    assert found["changes"][0]["after"]["pods"] == 3
+    assert {each["untried"] for each in found["changes"]} == {
+        "new; its namespace is not there yet, so that the server did not try it"
+    }
+    assert [(each["kind"], each["outcome"]) for each in found["notes"]] == [
+        ("EnergyPlan", "new"), ("EnergySite", "new"), ("EnergySite", "refused"),
+    ]  # fmt: skip
+    assert "deployment/web, with latency ≤ 500 ms" in found["notes"][0]["sentence"]
+    assert "spec.currency" in found["notes"][2]["sentence"]
+    assert plane.get("namespace", "fresh") is None
+    assert plane.get("energysite", "hall") is None
+    (alone,) = shop.diff(moved, user=admin)["changes"]
+    assert (alone["outcome"], alone["refusal"]) == ("refused", 'namespaces "fresh" not found')
 
 
 def test_a_viewer_may_not_try_an_apply_and_is_told_what_is_missing(shop: Shop) -> None:

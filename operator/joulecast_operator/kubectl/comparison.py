@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.kubectl.standing import Standing, document_of
 
 Outcome = Literal["new", "changed", "same", "unknown", "refused"]
@@ -23,6 +24,7 @@ class Change:
     - ``kind``, ``namespace``, ``name``: the object.
     - ``before``, ``after``: how it stands now and then; None where it is not there, or is refused.
     - ``refusal``: what the API server says against it; "" if nothing.
+    - ``untried``: why the API server could not try it, so that ``after`` is as it is written; "" if it did.
     """
 
     kind: str
@@ -31,6 +33,7 @@ class Change:
     before: Standing | None = None
     after: Standing | None = None
     refusal: str = ""
+    untried: str = ""
 
     @property
     def title(self) -> str:
@@ -59,16 +62,38 @@ class Change:
         return seen[0] != seen[1] or self.ratio is None or abs(self.ratio - 1) > _SAME
 
 
+NoteOutcome = Literal["new", "changed", "same", "refused"]
+"""What applying does to an object that has no forecast of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What applying a plan or a site does, in a sentence. ``namespace``: "" for a site."""
+
+    kind: str
+    namespace: str
+    name: str
+    outcome: NoteOutcome
+    sentence: str
+
+    @property
+    def title(self) -> str:
+        """Return the kind and name as kubectl writes them, and the namespace."""
+        return f"{self.kind.lower()}/{self.name}{f' in {self.namespace}' if self.namespace else ''}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """What applying manifests would do.
 
     - ``changes``: one for each workload and estimate.
+    - ``notes``: one for each plan and site.
     - ``others``: how many objects of other kinds there are, which have no forecast, by kind.
     """
 
     changes: tuple[Change, ...]
     others: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
     @property
     def busy_watts(self) -> tuple[float, float]:
@@ -84,10 +109,24 @@ class Comparison:
         return [each for each in self.changes if each.outcome in ("unknown", "refused")]
 
 
-def compared(changes: Iterable[Change], others: Sequence[str]) -> Comparison:
-    """Return the comparison of ``changes``. ``others``: the kind of each object without a forecast."""
+def compared(changes: Iterable[Change], others: Sequence[str], notes: Iterable[Note] = ()) -> Comparison:
+    """Return the comparison of ``changes``. ``others``: the kind of each object that is not tried."""
     counts = {kind: others.count(kind) for kind in dict.fromkeys(others)}
-    return Comparison(changes=tuple(changes), others=counts)
+    return Comparison(changes=tuple(changes), others=counts, notes=tuple(notes))
+
+
+def site_note(live: Resource | None, site: Resource, *, is_same: bool) -> str:
+    """Return what applying a site does. ``live``: it now; ``is_same``: whether its spec stays as it is."""
+    said = "a site changes no joules"
+    if is_same:
+        return f"{said}: its figures stay as they are"
+    if live is None:
+        further = ", and those that name none" if mapping(site.get("spec")).get("default") else ""
+        return f"{said}: after the apply it prices the estimates and plans that name it in spec.siteName{further}"
+    status = mapping(live.get("status"))
+    counts = [f"{count} {name}" for name in ("estimates", "plans") if (count := status.get(name)) is not None]
+    priced = f", {' and '.join(counts)} now" if counts else ""
+    return f"{said}: after the apply everything that it prices is priced anew{priced}"
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
@@ -96,6 +135,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
     return {
         "changes": [_document(each) for each in comparison.changes],
         "busyWatts": {"before": before, "after": after},
+        "notes": [asdict(each) for each in comparison.notes],
         "others": dict(comparison.others),
     }
 
@@ -107,8 +147,8 @@ def _document(change: Change) -> dict[str, Any]:
         "name": change.name,
         "outcome": change.outcome,
     }
-    if change.refusal:
-        found["refusal"] = change.refusal
+    said = {"refusal": change.refusal, "untried": change.untried}
+    found |= {name: text for name, text in said.items() if text}
     for name, standing in (("before", change.before), ("after", change.after)):
         if standing is not None:
             found[name] = document_of(standing)

@@ -113,6 +113,17 @@ def manifest_for(
     return {"apiVersion": PLANS.api_version, "kind": PLANS.kind, "metadata": metadata, "spec": spec}
 
 
+def plan_note(resource: Resource, *, is_same: bool) -> str:
+    """Return what applying a plan does. ``is_same``: whether its spec stays as it is."""
+    said = "a plan has no forecast of its own"
+    if is_same:
+        return f"{said}: it asks nothing new, and what it recommends stands"
+    spec = mapping(resource.get("spec"))
+    what = "where to cut" if spec.get("split") else "which setting needs least energy for"
+    asked = f", with {limits}" if (limits := _asked(spec)) else ""
+    return f"{said}: after the apply it says {what} {_about(spec)}{asked}"
+
+
 def plans_document(plans: Iterable[Plan]) -> dict[str, Any]:
     """Return plans as a document; the fields of each status stand as they are."""
     return {"plans": [_document(each) for each in plans]}

@@ -19,7 +19,7 @@ from kubernetes.client.configuration import Configuration
 from joulecast.errors import JoulecastError
 from joulecast.printable import bounded
 from joulecast_operator.api.kinds import GROUP, Kind
-from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.objects import Resource, mapping
 
 _DEFAULT_FILE: Final = "~/.kube/config"
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -46,11 +46,13 @@ class Place:
 
 
 class RequestError(JoulecastError):
-    """The API server refused a request. ``status``: the HTTP status."""
+    """The API server refused a request. ``status``: the HTTP status; ``about``: kind and name of the object that the
+    server names in its answer, such as ("namespaces", "shop")."""
 
-    def __init__(self, message: str, *, reason: str, status: int) -> None:
+    def __init__(self, message: str, *, reason: str, status: int, about: tuple[str, str] = ("", "")) -> None:
         super().__init__(message, reason=reason)
         self.status = status
+        self.about = about
 
 
 class Server:
@@ -165,7 +167,7 @@ class Server:
             message = f"{message}: ask for a role that allows it (joulecast adds its kinds to Kubernetes' role view)"
         elif status == 404 and kind is not None and not _names_object(told):
             message, reason = _unserved(kind), "NotInstalled"
-        raise RequestError(message, reason=reason or f"HTTP{status}", status=status)
+        raise RequestError(message, reason=reason or f"HTTP{status}", status=status, about=_about(told))
 
 
 def _configure(settings: Configuration, place: Place) -> tuple[str, str]:
@@ -217,9 +219,14 @@ def _status(content: bytes) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _about(told: Mapping[str, Any]) -> tuple[str, str]:
+    details = mapping(told.get("details"))
+    return str(details.get("kind") or ""), str(details.get("name") or "")
+
+
 def _names_object(told: Mapping[str, Any]) -> bool:
     """Tell whether a 404 is about an object or a namespace, and not about a kind that nobody serves."""
-    return bool((told.get("details") or {}).get("name"))
+    return bool(_about(told)[1])
 
 
 def _unserved(kind: Kind) -> str:

@@ -236,8 +236,10 @@ def comparison_tables(comparison: Comparison) -> list[RenderableType]:
         before, after = comparison.busy_watts
         shown.append(line(f"while all pods are busy: {power(before)} now, {power(after)} then", style="bold"))
     for each in comparison.unknown:
-        why = each.refusal or (each.after.sentence if each.after else "")
+        why = each.refusal or "; ".join(filter(None, (each.untried, each.after.sentence if each.after else "")))
         shown.append(line(f"{each.title} in {each.namespace}: {why}", style="yellow"))
+    for note in comparison.notes:
+        shown.append(line(f"{note.title}: {note.sentence}", style="yellow" if note.outcome == "refused" else ""))
     if comparison.others:
         listed = ", ".join(f"{count} {kind}" for kind, count in comparison.others.items())
         shown.append(line(f"without a forecast, by their kind: {listed}", style="dim"))

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.kubectl.comparison import Change, compared, comparison_document
+from joulecast_operator.kubectl.comparison import Change, Note, compared, comparison_document, site_note
 from joulecast_operator.kubectl.standing import Standing
+from tests.unit.joulecast_operator.samples.sites import site
 from tests.unit.joulecast_operator.samples.workloads import A100, H200, generation, row
 
 
@@ -68,3 +69,29 @@ def test_the_document_says_what_is_refused_and_why() -> None:
     assert (only["outcome"], only["refusal"], only["before"]["state"]) == ("refused", "it is invalid", "Ready")
     assert "after" not in only
     assert found["busyWatts"] == {"before": 0, "after": 0}
+
+
+def test_what_the_server_did_not_try_and_what_has_no_forecast_is_in_the_document() -> None:
+    note = Note(kind="EnergySite", namespace="", name="hall", outcome="same", sentence="a site changes no joules")
+    found = comparison_document(compared([change(None, standing(None), untried="new")], ["Namespace"], [note]))
+    (only,) = found["changes"]
+    assert (only["outcome"], only["untried"], "refusal" in only) == ("unknown", "new", False)
+    assert found["notes"] == [
+        {"kind": "EnergySite", "namespace": "", "name": "hall", "outcome": "same", "sentence": note.sentence}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("live", "said"),
+    [
+        (None, "after the apply it prices the estimates and plans that name it in spec.siteName"),
+        ({"status": {}}, "after the apply everything that it prices is priced anew"),
+        (
+            {"status": {"estimates": 7, "plans": 2}},
+            "after the apply everything that it prices is priced anew, 7 estimates and 2 plans now",
+        ),
+    ],
+)
+def test_a_site_says_which_estimates_it_prices(live: dict[str, Any] | None, said: str) -> None:
+    assert site_note(live, site(), is_same=False) == f"a site changes no joules: {said}"
+    assert site_note(live, site(), is_same=True) == "a site changes no joules: its figures stay as they are"

@@ -8,7 +8,7 @@ import pytest
 
 from joulecast_operator.api.kinds import ANNOTATED, DEPLOYMENTS, JOBS
 from joulecast_operator.api.plans.resource import EnergyPlan
-from joulecast_operator.kubectl.plans import manifest_for, of_target, plan_of, plans_document
+from joulecast_operator.kubectl.plans import manifest_for, of_target, plan_note, plan_of, plans_document
 from tests.unit.joulecast_operator.samples.workloads import H200
 
 
@@ -63,3 +63,8 @@ def test_the_document_has_the_status_as_it_is() -> None:
     (found,) = plans_document([plan_of(plan(status={"candidates": 7}))])["plans"]
     assert (found["name"], found["candidates"], found["summary"]) == ("web", 7, {"choice": H200})
     assert "conditions" not in found
+
+
+def test_what_applying_a_plan_does_is_said() -> None:
+    split = plan_note(plan(model={"image": "r.example/m:1"}, split={"between": [H200, "NVIDIA-L4"]}), is_same=False)
+    assert split == "a plan has no forecast of its own: after the apply it says where to cut r.example/m:1"

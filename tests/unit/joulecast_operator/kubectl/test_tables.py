@@ -9,7 +9,7 @@ import pytest
 
 from joulecast.cli.output import show
 from joulecast_operator.api.annotations import FOR_ACCELERATOR
-from joulecast_operator.kubectl.comparison import Change, compared
+from joulecast_operator.kubectl.comparison import Change, Note, compared
 from joulecast_operator.kubectl.explanation import explained, standing_of_estimate
 from joulecast_operator.kubectl.ranking import ranked
 from joulecast_operator.kubectl.standing import Estimates, Standing, standing_of
@@ -147,12 +147,16 @@ def test_diff_shows_now_and_then_and_what_is_not_known(capsys: pytest.CaptureFix
             Change(**web, before=standing("web", row()), after=standing("web", row(A100, joules=0.84246))),
             Change(**web, before=standing("web", row()), after=standing("web", None, sentence="being made")),
             Change(**web, refusal="it is invalid"),
+            Change(**web, after=standing("web", None, sentence="being made"), untried="new; not tried"),
         ],
         ["Service"],
+        [Note(kind="EnergyPlan", namespace="shop", name="web", outcome="new", sentence="it says more then")],
     )
     lines = shown(capsys, comparison_tables(found))
     assert f"shop job/web changed 13.2 mJ/inference 26.3 mJ/inference +100 % 2 682 W {H200} → {A100}" in lines
     assert "while all pods are busy: 682 W now, 682 W then" in lines
     assert "job/web in shop: being made" in lines
     assert "job/web in shop: it is invalid" in lines
+    assert "job/web in shop: new; not tried; being made" in lines
+    assert "energyplan/web in shop: it says more then" in lines
     assert lines[-1] == "without a forecast, by their kind: 1 Service"
