@@ -13,6 +13,7 @@ from joulecast_operator.api.parts import (
     Label,
     Name,
     NodeSelector,
+    ObservedGeneration,
     Part,
     SecretReference,
     StatusText,
@@ -280,11 +281,7 @@ class CalibrationSummary(Part):
 class CalibrationStatus(Part):
     """How far the last run is, what it measured, and the profile that it made."""
 
-    observed_generation: int | None = Field(
-        None,
-        description="The metadata.generation that this status was computed for.",
-        json_schema_extra={"format": "int64"},
-    )
+    observed_generation: ObservedGeneration = None
     phase: Phase | None = Field(
         None,
         description="Refused: the spec is invalid or not allowed, or the accelerator is shared. Waiting: for a node or"

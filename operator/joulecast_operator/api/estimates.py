@@ -25,6 +25,7 @@ from joulecast_operator.api.parts import (
     Accelerator,
     Conditions,
     NodeSelector,
+    ObservedGeneration,
     Part,
     StatusName,
     StatusText,
@@ -110,11 +111,7 @@ class EstimateSpec(Part):
 class EstimateStatus(Part):
     """The forecasts, the model that they are of, and the conditions of the estimate."""
 
-    observed_generation: int | None = Field(
-        None,
-        description="The metadata.generation that this status was computed for.",
-        json_schema_extra={"format": "int64"},
-    )
+    observed_generation: ObservedGeneration = None
     image: StatusText | None = Field(
         None, description="The reference that was resolved: an image, an address, or configmap://NAME/KEY."
     )

@@ -96,6 +96,15 @@ class Condition(Part):
     )
 
 
+ObservedGeneration = Annotated[
+    int | None,
+    Field(
+        description="The metadata.generation that this status was computed for.",
+        json_schema_extra={"format": "int64"},
+    ),
+]
+"""The generation of the object that a status is about."""
+
 Conditions = Annotated[
     list[Condition],
     Field(max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),

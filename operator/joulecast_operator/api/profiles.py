@@ -10,6 +10,7 @@ from joulecast_operator.api.parts import (
     Accelerator,
     Conditions,
     Name,
+    ObservedGeneration,
     Part,
     Runtime,
     StatusText,
@@ -76,11 +77,7 @@ class ProfileSummary(Part):
 class ProfileStatus(Part):
     """Whether forecasts are made with the profile, and if not, why."""
 
-    observed_generation: int | None = Field(
-        None,
-        description="The metadata.generation that this status was computed for.",
-        json_schema_extra={"format": "int64"},
-    )
+    observed_generation: ObservedGeneration = None
     held_out_error: float | None = Field(None, description="Median relative error on held-out models, 0 to 1.")
     calibrated_at: StatusText | None = Field(
         None, description="When the profile was calibrated, or created where nothing else is known (RFC 3339)."

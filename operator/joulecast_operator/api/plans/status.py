@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field
 
 from joulecast.energy.model import Origin
-from joulecast_operator.api.parts import Accelerator, Conditions, Part, StatusText
+from joulecast_operator.api.parts import Accelerator, Conditions, ObservedGeneration, Part, StatusText
 from joulecast_operator.api.plans.spec import Unit
 from joulecast_operator.api.sites.costs import LEADERS, CostTexts, PlanCost
 from joulecast_operator.api.workload import CLOCK_FIELD
@@ -126,11 +126,7 @@ class PlanSummary(CostTexts):
 class PlanStatus(Part):
     """The choice, what comes after it, what was excluded, and why."""
 
-    observed_generation: int | None = Field(
-        None,
-        description="The metadata.generation that this status was computed for.",
-        json_schema_extra={"format": "int64"},
-    )
+    observed_generation: ObservedGeneration = None
     image: StatusText | None = Field(
         None, description="The reference that was resolved: an image, an address, or configmap://NAME/KEY."
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from joulecast_operator.api.parts import Conditions, Name, Part, StatusText, rules
+from joulecast_operator.api.parts import Conditions, Name, ObservedGeneration, Part, StatusText, rules
 
 HOURS: Final = 24
 
@@ -102,11 +102,7 @@ class SiteSummary(Part):
 class SiteStatus(Part):
     """The figures in use, and what is priced by them."""
 
-    observed_generation: int | None = Field(
-        None,
-        description="The metadata.generation that this status was computed for.",
-        json_schema_extra={"format": "int64"},
-    )
+    observed_generation: ObservedGeneration = None
     price_per_kilowatt_hour: float | None = Field(None, description="Mean price over the day, in the currency.")
     currency: StatusText | None = Field(None, description="Currency of the price.")
     power_usage_effectiveness: float | None = Field(None, description="Mean over the day.")
