@@ -84,7 +84,8 @@ def forecast(header: Header, skeleton: bytes) -> Header:
     """Return the forecasts of a language model on all accelerators. Raises JoulecastError."""
     fetched = facts(FetchedModel(**header["model"], skeleton=skeleton))
     model = model_of(header, fetched)
-    priced = _passes(header, fetched, model) if _is_forward(header, model) else _generations(header, fetched, model)
+    is_pass = is_forward(header, model, header["batch_sizes"])
+    priced = (_passes if is_pass else _generations)(header, fetched, model)
     return priced | {"unsupported": [], "notes": _notes(model)}
 
 
@@ -107,10 +108,12 @@ def facts(fetched: FetchedModel) -> FetchedModel:
     return replace(fetched, format=FORMAT, skeleton=document)
 
 
-def _is_forward(header: Header, model: LanguageModel) -> bool:
+def is_forward(header: Header, model: LanguageModel, batch_sizes: Sequence[int | None]) -> bool:
+    """Tell whether a job is about one pass: as its phase says, else where batch sizes are given or the model generates
+    nothing. ``batch_sizes``: those of the job; None stands for one that is not given."""
     if header["phase"] is not None:
         return bool(header["phase"] == FORWARD)
-    return header["batch_sizes"] != [None] or not model.generates
+    return any(size is not None for size in batch_sizes) or not model.generates
 
 
 def _passes(header: Header, fetched: FetchedModel, model: LanguageModel) -> Header:

@@ -78,7 +78,7 @@ def _of_language_model(job: Job, question: Question, notes: list[str]) -> Plan:
     fetched = language.facts(job.fetched)
     model = language.model_of(header, fetched)
     question = replace(question, runtime=language.engine(header))
-    if _is_forward(job, model):
+    if language.is_forward(header, model, job.question["batch_sizes"]):
         _refuse(job, "concurrencies", "batchSizes")
         return _of_passes(job, question, _forward_profiles(job, fetched, model), notes)
     _refuse(job, "batch_sizes", "concurrencies")
@@ -87,12 +87,6 @@ def _of_language_model(job: Job, question: Question, notes: list[str]) -> Plan:
     asked = language.request(header)
     served = Served(model=model, asked=replace(asked, requests_per_second=None, concurrency=1), fetched=fetched)
     return plan_generation(_with_today(job, question, {"concurrency": size}, notes), served)
-
-
-def _is_forward(job: Job, model: LanguageModel) -> bool:
-    if job.header["phase"] is not None:
-        return bool(job.header["phase"] == language.FORWARD)
-    return bool(job.question["batch_sizes"]) or not model.generates
 
 
 def _refuse(job: Job, wrong: str, right: str) -> None:

@@ -27,7 +27,7 @@ _MOST_DEVICES: Final = 1024  # of a slice; Kubernetes allows 128
 
 
 class Objects(Protocol):
-    """The look-ups of the index that reading claims needs."""
+    """The look-ups of the index that reading claims and queues needs."""
 
     def resource(self, key: Key) -> Resource | None:
         """Return the object of ``key``; None if there is none."""

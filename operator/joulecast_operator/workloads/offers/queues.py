@@ -7,21 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from joulecast_operator.api.kinds import CLUSTER_QUEUES, LOCAL_QUEUES, RESOURCE_FLAVORS
 from joulecast_operator.api.objects import Key, Resource, identified, labels_of, mapping, mappings
 from joulecast_operator.api.products import GPU
+from joulecast_operator.workloads.offers.claims import Objects
 
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 _SHOWN: Final = 80  # characters of a tenant's word in a sentence
-
-
-class Objects(Protocol):
-    """The look-up of the index that reading queues needs."""
-
-    def resource(self, key: Key) -> Resource | None:
-        """Return the object of ``key``; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
