@@ -28,6 +28,7 @@ from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.estimates.outcomes import Failure, Outcome
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.status import inputs_hash, is_answered, same_generation
+from joulecast_operator.estimates.targets import target_of
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
 from joulecast_operator.sites.costed import Pricing
@@ -123,8 +124,13 @@ class Asking(ABC):
         """Return the validated spec."""
 
     @abstractmethod
-    def _asked(self, resource: Resource, spec: Any, found: ReadObjects) -> ForecastRequest | Waiting | Wrong:
-        """Return the request, or the reason why none can be made. ``found``: objects that the spec names."""
+    def _asked(
+        self, resource: Resource, spec: Any, found: ReadObjects, target: Resource | None
+    ) -> ForecastRequest | Waiting | Wrong:
+        """Return the request, or the reason why none can be made.
+
+        ``found``: objects that the spec names. ``target``: the workload that its targetRef names.
+        """
 
     @abstractmethod
     def _keeps(self, resource: Resource, request: ForecastRequest | None) -> bool:
@@ -164,16 +170,17 @@ class Asking(ABC):
     # -- the request
 
     async def _request(self, resource: Resource, spec: Spec) -> ForecastRequest | Waiting | Wrong:
-        namespace, target = resource["metadata"]["namespace"], spec.target_ref
-        workload = self._index.workload(target.kind, namespace, target.name) if target else None
+        namespace, target = resource["metadata"]["namespace"], target_of(resource, spec, self._index)
+        if isinstance(target, Wrong):
+            return target
         named = [reference.name for reference in spec.image_pull_secrets]
-        pull = await self._secrets.credentials(namespace, named, workload)
+        pull = await self._secrets.credentials(namespace, named, target)
         if isinstance(pull, Wrong):
             return pull
         found = await self._objects.read(namespace, spec.model, pull)
         if isinstance(found, Wrong):
             return found
-        return self._asked(resource, spec, found)
+        return self._asked(resource, spec, found, target)
 
     async def _ask(self, key: Key, resource: Resource, spec: Spec, request: ForecastRequest) -> bool:
         open_request = self._open_request(key, resource, request)

@@ -14,7 +14,7 @@ from joulecast_operator.estimates import inputs
 from joulecast_operator.estimates.fleet import asked_of, power_watts
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.status import EstimateState, desired_status, keeps_results
-from joulecast_operator.estimates.targets import facts_of
+from joulecast_operator.estimates.targets import facts_of, target_reference
 from joulecast_operator.sites import costs
 
 
@@ -29,8 +29,10 @@ class Estimates(Asking):
     def _spec(self, resource: Resource) -> EstimateSpec | Wrong:
         return inputs.spec_of(resource)
 
-    def _asked(self, resource: Resource, spec: EstimateSpec, found: ReadObjects) -> ForecastRequest | Waiting | Wrong:
-        return inputs.request_of(resource, spec, self._index, self._overrides(), found)
+    def _asked(
+        self, resource: Resource, spec: EstimateSpec, found: ReadObjects, target: Resource | None
+    ) -> ForecastRequest | Waiting | Wrong:
+        return inputs.request_of(resource, spec, self._index, self._overrides(), found, target)
 
     def _keeps(self, resource: Resource, request: ForecastRequest | None) -> bool:
         return keeps_results(resource, request)
@@ -48,9 +50,8 @@ class Estimates(Asking):
         return await super()._put(resource, {**desired, **self._target(resource, desired)})
 
     def _target(self, estimate: Resource, desired: Status) -> Status:
-        spec = inputs.spec_of(estimate)
-        target = None if isinstance(spec, Wrong) else spec.target_ref
-        facts = facts_of(target, estimate["metadata"]["namespace"], self._index, desired.get("results") or ())
+        target, namespace = target_reference(estimate), estimate["metadata"]["namespace"]
+        facts = facts_of(target, namespace, self._index, desired.get("results") or ())
         return {} if facts is None else {"target": facts | _power(estimate, facts, desired)}
 
 

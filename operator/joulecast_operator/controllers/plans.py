@@ -27,8 +27,10 @@ class Plans(Asking):
     def _spec(self, resource: Resource) -> PlanSpec | Wrong:
         return questions.spec_of(resource)
 
-    def _asked(self, resource: Resource, spec: PlanSpec, found: ReadObjects) -> ForecastRequest | Waiting | Wrong:
-        return questions.request_of(resource, spec, self._index, self._overrides(), found)
+    def _asked(
+        self, resource: Resource, spec: PlanSpec, found: ReadObjects, target: Resource | None
+    ) -> ForecastRequest | Waiting | Wrong:
+        return questions.request_of(resource, spec, self._index, self._overrides(), found, target)
 
     def _keeps(self, resource: Resource, request: ForecastRequest | None) -> bool:
         return keeps_plan(resource, request)

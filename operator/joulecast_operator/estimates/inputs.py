@@ -13,7 +13,6 @@ from joulecast.workloads import DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION
 from joulecast_operator.api.annotations import REFRESH, annotations_of
 from joulecast_operator.api.conditions import Waiting, Wrong, invalid_spec
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, Accelerators, EstimateSpec, InferenceEnergyEstimate
-from joulecast_operator.api.models import TargetReference
 from joulecast_operator.api.objects import Resource, labels_of
 from joulecast_operator.api.parts import Part
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
@@ -44,13 +43,19 @@ def validated(model: type[Validated], resource: Resource, what: str) -> Validate
 
 
 def request_of(
-    estimate: Resource, spec: EstimateSpec, index: Index, overrides: Iterable[Override], credentials: ReadObjects
+    estimate: Resource,
+    spec: EstimateSpec,
+    index: Index,
+    overrides: Iterable[Override],
+    credentials: ReadObjects,
+    target: Resource | None,
 ) -> ForecastRequest | Waiting | Wrong:
-    """Return the request for a forecast, or the reason why none can be made."""
-    model = model_of(estimate, spec, index)
+    """Return the request for a forecast, or the reason why none can be made. ``target``: the workload that targetRef
+    names; None if it names none."""
+    model = model_of(spec, target)
     if isinstance(model, Wrong):
         return model
-    chosen = chosen_accelerators(estimate, spec, index)
+    chosen = chosen_accelerators(spec, target, index)
     if isinstance(chosen, (Waiting, Wrong)):
         return chosen
     accelerators = chosen.products
@@ -59,7 +64,7 @@ def request_of(
         return _too_many(f"{len(accelerators)} accelerators × {len(batch_sizes)} batch sizes")
     if (wrong := _too_long(spec.workload, model)) is not None:
         return wrong
-    limit = _power_limit(estimate, spec, index, accelerators)
+    limit = _power_limit(spec, target, index, accelerators)
     if isinstance(limit, Wrong):
         return limit
     precision, runtime = spec.workload.precision, spec.runtime or model.runtime
@@ -88,7 +93,7 @@ def request_of(
         token=credentials.token,
         object_keys=credentials.object_keys,
         missing_secrets=credentials.pull.missing,
-        refresh=refresh_of(estimate, spec.target_ref, index),
+        refresh=refresh_of(estimate, target),
     )
 
 
@@ -137,25 +142,27 @@ class ChosenAccelerators:
     is_range: bool = False
 
 
-def chosen_accelerators(estimate: Resource, spec: EstimateSpec, index: Index) -> ChosenAccelerators | Waiting | Wrong:
+def chosen_accelerators(
+    spec: EstimateSpec, target: Resource | None, index: Index
+) -> ChosenAccelerators | Waiting | Wrong:
     """Return the accelerators that the spec names or selects, else those of the target, else those of all nodes."""
-    if spec.target_ref is None or spec.accelerators is not None:
+    if target is None or spec.accelerators is not None:
         found = accelerators_of(spec.accelerators, index)
         return found if isinstance(found, Waiting) else ChosenAccelerators(products=found)
-    workload = index.workload(spec.target_ref.kind, estimate["metadata"]["namespace"], spec.target_ref.name)
-    of_target = accelerators_of_workload(workload or {}, index)
+    of_target = accelerators_of_workload(target, index)
     if isinstance(of_target, (Waiting, Wrong)):
         return of_target
     return ChosenAccelerators(products=of_target.products, is_range=len(of_target.products) > 1)
 
 
-def _power_limit(estimate: Resource, spec: EstimateSpec, index: Index, products: Sequence[str]) -> int | Wrong | None:
+def _power_limit(
+    spec: EstimateSpec, target: Resource | None, index: Index, products: Sequence[str]
+) -> int | Wrong | None:
     """Return the power limit that the spec gives, else that of the target; none where the spec locks the clock."""
     given = spec.workload.power_limit_watts
-    if given is not None or spec.workload.clock_mhz is not None or spec.target_ref is None:
+    if given is not None or spec.workload.clock_mhz is not None or target is None:
         return given
-    workload = index.workload(spec.target_ref.kind, estimate["metadata"]["namespace"], spec.target_ref.name)
-    found = power_limit(workload or {}, index.nodes(), products)
+    found = power_limit(target, index.nodes(), products)
     return found if isinstance(found, Wrong) else found.watts
 
 
@@ -190,11 +197,9 @@ def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
     return product_named(label) if label else None
 
 
-def refresh_of(estimate: Resource, target: TargetReference | None, index: Index) -> str:
+def refresh_of(estimate: Resource, target: Resource | None) -> str:
     """Return the annotations `refresh` of an object and its target; a change asks for a new look-up of the tag."""
-    namespace = estimate["metadata"]["namespace"]
-    workload = index.workload(target.kind, namespace, target.name) if target else None
-    asking = (annotations_of(each or {}).get(REFRESH, "") for each in (estimate, workload))
+    asking = (annotations_of(each or {}).get(REFRESH, "") for each in (estimate, target))
     return "\n".join(text for text in asking if text)
 
 

@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from joulecast_operator.api import bounds
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import EstimateSpec
 from joulecast_operator.api.kinds import CUSTOM, TARGETS, Kind
 from joulecast_operator.api.models import ConfigMapKey, TargetReference
-from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.api.plans.spec import PlanSpec
 from joulecast_operator.estimates.accelerators import accelerator_facts, accelerators_of_workload
 from joulecast_operator.estimates.replicas import replicas_of, uncounted
@@ -65,18 +67,23 @@ class FoundModel:
     understood: Mapping[str, Any] | None = None
 
 
-def model_of(resource: Resource, spec: EstimateSpec | PlanSpec, index: Index) -> FoundModel | Wrong:
-    """Return the model that the spec of ``resource`` names, or that of the target; or why there is none."""
+def target_of(resource: Resource, spec: EstimateSpec | PlanSpec, index: Index) -> Resource | Wrong | None:
+    """Return the workload that the spec of ``resource`` refers to, or why there is none; None if it refers to none."""
+    target = spec.target_ref
+    return None if target is None else workload_of(target, resource["metadata"]["namespace"], index)
+
+
+def model_of(spec: EstimateSpec | PlanSpec, target: Resource | None) -> FoundModel | Wrong:
+    """Return the model that ``spec`` names, or that of its target; or why there is none."""
     if spec.model is not None:
         named = spec.model
         address = configuration_address(named.config_map_ref) if named.config_map_ref else named.image or named.uri
         return FoundModel(
             images=(address or "",), path=named.path, format=named.format, architecture=named.architecture
         )
-    if spec.target_ref is None:
+    if spec.target_ref is None or target is None:
         return Wrong(reason="InvalidSpec", message="spec has neither model nor targetRef: give exactly one")
-    workload = workload_of(spec.target_ref, resource["metadata"]["namespace"], index)
-    return workload if isinstance(workload, Wrong) else model_of_workload(spec.target_ref.name, workload, spec.runtime)
+    return model_of_workload(spec.target_ref.name, target, spec.runtime)
 
 
 def workload_of(target: TargetReference, namespace: str, index: Index) -> Resource | Wrong:
@@ -104,6 +111,14 @@ def workload_of(target: TargetReference, namespace: str, index: Index) -> Resour
         message=f"there is no {kind.kind} {target.name!r} in namespace {namespace!r}: create it, or correct"
         " spec.targetRef",
     )
+
+
+def target_reference(resource: Resource) -> TargetReference | None:
+    """Return the reference to a target in the spec of an object; None if there is none, or an invalid one."""
+    try:
+        return TargetReference.model_validate(mapping(resource.get("spec")).get("targetRef"))
+    except ValidationError:
+        return None
 
 
 def facts_of(

@@ -36,16 +36,22 @@ def spec_of(plan: Resource) -> PlanSpec | Wrong:
 
 
 def request_of(
-    plan: Resource, spec: PlanSpec, index: Index, overrides: Iterable[Override], credentials: ReadObjects
+    plan: Resource,
+    spec: PlanSpec,
+    index: Index,
+    overrides: Iterable[Override],
+    credentials: ReadObjects,
+    target: Resource | None,
 ) -> ForecastRequest | Waiting | Wrong:
-    """Return the request for a plan, or the reason why none can be made."""
-    model = model_of(plan, spec, index)
+    """Return the request for a plan, or the reason why none can be made. ``target``: the workload that targetRef names;
+    None if it names none."""
+    model = model_of(spec, target)
     if isinstance(model, Wrong):
         return model
     products = _products(spec, index)
     if isinstance(products, Waiting):
         return products
-    question = _question(plan, spec, model, index)
+    question = _question(spec, model, target, index)
     count = _count(spec, len(products))
     if count > MAXIMUM_CANDIDATES:
         return _too_many(count)
@@ -73,7 +79,7 @@ def request_of(
         object_keys=credentials.object_keys,
         missing_secrets=credentials.pull.missing,
         question=question,
-        refresh=refresh_of(plan, spec.target_ref, index),
+        refresh=refresh_of(plan, target),
     )
 
 
@@ -84,11 +90,11 @@ def _products(spec: PlanSpec, index: Index) -> tuple[str, ...] | Waiting:
     return accelerators_of(chosen, index, field="spec.candidates.accelerators")
 
 
-def _question(plan: Resource, spec: PlanSpec, model: FoundModel, index: Index) -> dict[str, Any]:
+def _question(spec: PlanSpec, model: FoundModel, target: Resource | None, index: Index) -> dict[str, Any]:
     if spec.split is not None:
         return {"split": _split(spec.split)}
     candidates = _candidates(spec)
-    today = today_of(plan, spec, model, index)
+    today = today_of(spec, model, target, index)
     return {
         "batch_sizes": list(candidates.batch_sizes or ()),
         "concurrencies": list(candidates.concurrencies or ()),

@@ -31,14 +31,13 @@ class FoundToday:
     notes: tuple[str, ...] = ()
 
 
-def today_of(plan: Resource, spec: PlanSpec, model: FoundModel, index: Index) -> FoundToday:
-    """Return how the model runs now: what ``spec.today`` says, else what the target says about itself.
+def today_of(spec: PlanSpec, model: FoundModel, workload: Resource | None, index: Index) -> FoundToday:
+    """Return how the model runs now: what ``spec.today`` says, else what its target, ``workload``, says of itself.
 
     A size that nobody says is left open: an engine that serves one request at a time and one that serves 64 differ by
     more than any choice saves.
     """
     given = spec.today or Today.model_validate({})
-    workload = _target(plan, spec, index)
     if workload is None and spec.today is None:
         return FoundToday()
     accelerator = product_named(given.accelerator) if given.accelerator else _accelerator(workload, index)
@@ -55,11 +54,6 @@ def today_of(plan: Resource, spec: PlanSpec, model: FoundModel, index: Index) ->
 
 _CAPS = frozenset({"power_limit_watts", "clock_mhz"})
 _FIELDS = ("batch_size", "concurrency", "precision", "tensor_parallel", "power_limit_watts", "clock_mhz")
-
-
-def _target(plan: Resource, spec: PlanSpec, index: Index) -> Resource | None:
-    target = spec.target_ref
-    return None if target is None else index.workload(target.kind, plan["metadata"]["namespace"], target.name)
 
 
 def _accelerator(workload: Resource | None, index: Index) -> str | FoundToday:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
 from joulecast_operator.api.objects import Key
+from joulecast_operator.cluster.access import PullCredentials, PullSecrets
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.controllers.asking import Rate
 from joulecast_operator.controllers.estimates import Estimates
@@ -17,6 +18,7 @@ from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.index.index import Index
 from joulecast_operator.workers.fair_queue import Requester
 from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, forecast
+from tests.unit.joulecast_operator.samples.workloads import workload
 
 KEY = Key(kind=ESTIMATES.kind, namespace="shop", name="detector")
 AWAY = Failure(stage="resolve", reason="RegistryUnavailable", message="away", transient=True)
@@ -186,3 +188,21 @@ def test_a_defect_of_a_forecast_is_a_status_and_leaves_the_numbers() -> None:
     (said,) = [each for each in world.statuses[-1]["conditions"] if each["type"] == "Ready"]
     assert (said["status"], said["reason"]) == ("Unknown", "InternalError")
     assert "OSError: no space left" in said["message"]
+
+
+def test_a_reconcile_reads_its_target_once_for_the_request_and_once_for_the_status(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def nothing(*_: Any) -> PullCredentials:
+        return PullCredentials()
+
+    monkeypatch.setattr(PullSecrets, "credentials", nothing)
+    world = World(forecast())
+    world.index.put(DEPLOYMENTS, workload("Deployment", image=REQUEST.image))
+    world.put(estimate(targetRef={"name": "web"}, accelerators={"names": ["NVIDIA-H200"]}))
+    world.reconcile()
+    read: list[str] = []
+    world.index.workload = lambda *key: read.append(key[2]) or Index.workload(world.index, *key)  # type: ignore[method-assign]
+    world.reconcile()
+    assert read == ["web", "web"]
+    assert world.statuses[-1]["target"]["name"] == "web"

@@ -17,7 +17,7 @@ from joulecast_operator.cluster.access import merged_docker_configs
 from joulecast_operator.cluster.model_objects import ReadObjects
 from joulecast_operator.estimates import inputs
 from joulecast_operator.estimates.request import ForecastRequest
-from joulecast_operator.estimates.targets import facts_of
+from joulecast_operator.estimates.targets import facts_of, target_of, target_reference
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
 from tests.unit.joulecast_operator.samples import custom
@@ -31,7 +31,11 @@ def asked(
     resource = estimate(**spec)
     checked = inputs.spec_of(resource)
     assert isinstance(checked, EstimateSpec), checked
-    return inputs.request_of(resource, checked, index or Index(), overrides, ReadObjects())
+    held = index or Index()
+    target = target_of(resource, checked, held)
+    if isinstance(target, Wrong):
+        return target
+    return inputs.request_of(resource, checked, held, overrides, ReadObjects(), target)
 
 
 def index_with(*nodes: tuple[str, dict[str, str]]) -> Index:
@@ -314,3 +318,11 @@ def test_a_card_is_asked_about_once_however_it_is_spelt() -> None:
     found = asked(index, model={"image": "i"})
     assert isinstance(found, ForecastRequest)
     assert found.accelerators == ("NVIDIA-L40S",)
+
+
+@pytest.mark.parametrize("wrong", [None, {}, {"name": ""}, 7, {"name": "web", "kind": "x" * 64}])
+def test_a_reference_to_a_target_is_read_of_a_spec_whatever_else_is_wrong_with_it(wrong: Any) -> None:
+    found = target_reference({"spec": {"targetRef": {"name": "web"}, "workload": "many"}})
+    assert found == TargetReference(name="web")
+    assert target_reference({"spec": {"targetRef": wrong}}) is None
+    assert target_reference({}) is None

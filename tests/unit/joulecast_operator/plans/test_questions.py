@@ -11,6 +11,7 @@ from joulecast_operator.api.kinds import DEPLOYMENTS, NODES
 from joulecast_operator.api.plans.spec import MAXIMUM_CANDIDATES
 from joulecast_operator.cluster.model_objects import ReadObjects
 from joulecast_operator.estimates.request import ForecastRequest
+from joulecast_operator.estimates.targets import target_of
 from joulecast_operator.index.index import Index
 from joulecast_operator.plans import questions
 from joulecast_operator.profiles.usable import Override
@@ -36,7 +37,11 @@ def asked(held: Index | None = None, overrides: tuple[Override, ...] = (), **spe
     resource = plan(**{name: value for name, value in body.items() if value is not None})
     read = questions.spec_of(resource)
     assert not isinstance(read, Wrong)
-    return questions.request_of(resource, read, held or index(), overrides, ReadObjects())
+    objects = held or index()
+    target = target_of(resource, read, objects)
+    if isinstance(target, Wrong):
+        return target
+    return questions.request_of(resource, read, objects, overrides, ReadObjects(), target)
 
 
 def test_a_request_holds_what_may_be_chosen_and_what_is_asked() -> None:
@@ -114,6 +119,6 @@ def test_a_spec_of_an_older_schema_is_a_reason(spec: dict[str, Any]) -> None:
     if "model" in spec:
         del resource["spec"]["model"]
     read = questions.spec_of(resource)
-    found = read if isinstance(read, Wrong) else questions.request_of(resource, read, index(), (), ReadObjects())
+    found = read if isinstance(read, Wrong) else questions.request_of(resource, read, index(), (), ReadObjects(), None)
     assert isinstance(found, Wrong)
     assert found.reason == "InvalidSpec"

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.kinds import DEPLOYMENTS, NODES
 from joulecast_operator.api.plans.resource import EnergyPlan
-from joulecast_operator.estimates.targets import FoundModel
+from joulecast_operator.estimates.targets import FoundModel, target_of
 from joulecast_operator.index.index import Index
 from joulecast_operator.plans.today import FoundToday, today_of
 from tests.unit.joulecast_operator.estimates.test_accelerators import NODES_OF_ALL
@@ -27,7 +28,9 @@ def found(annotations: dict[str, str] | None = None, read_of: FoundModel | None 
     index.put(DEPLOYMENTS, workload("Deployment", annotations=annotations or {}))
     resource = plan(**({"candidates": {}} | spec))
     read = EnergyPlan.model_validate(resource).spec
-    return today_of(resource, read, read_of or FoundModel(images=("m",)), index)
+    target = target_of(resource, read, index)
+    assert not isinstance(target, Wrong)
+    return today_of(read, read_of or FoundModel(images=("m",)), target, index)
 
 
 def test_a_plan_of_a_model_has_no_today_unless_it_says_one() -> None:
@@ -58,7 +61,10 @@ def test_a_power_limit_of_the_targets_pods_is_todays() -> None:
     index.put(DEPLOYMENTS, limited)
     for spec, watts in ((TARGET, 60), (TARGET | {"today": {"clockMHz": 900}}, None)):
         resource = plan(**spec)
-        setting = today_of(resource, EnergyPlan.model_validate(resource).spec, FoundModel(images=("m",)), index).setting
+        read = EnergyPlan.model_validate(resource).spec
+        target = target_of(resource, read, index)
+        assert not isinstance(target, Wrong)
+        setting = today_of(read, FoundModel(images=("m",)), target, index).setting
         assert setting is not None
         assert setting["power_limit_watts"] == watts
 
