@@ -103,19 +103,20 @@ class Controller:
             unreported=() if settings.profile_status else (PROFILES, SITES),
             posts_cluster_events=not settings.namespaces,
         )
+        common: dict[str, Any] = {
+            "index": self.index,
+            "cluster": self.cluster,
+            "writer": writer,
+            "outcome_log": outcome_log,
+        }
         self.profiles = Profiles(
-            index=self.index,
-            cluster=self.cluster,
-            writer=writer,
+            **common,
             forecasts=self.forecasts,
             namespace=settings.namespace,
             on_change=self._profiles_changed,
-            outcome_log=outcome_log,
         )
         self.sites = Sites(
-            index=self.index,
-            cluster=self.cluster,
-            writer=writer,
+            **common,
             queue=self.queue,
             namespace=settings.namespace,
             poll_seconds=settings.site_poll_seconds,
@@ -124,19 +125,14 @@ class Controller:
                 "plans": self.index.sites_of_plans,
             },
             on_change=self._ask_all,
-            outcome_log=outcome_log,
         )
-        shared: dict[str, Any] = {
-            "index": self.index,
-            "cluster": self.cluster,
-            "writer": writer,
+        shared: dict[str, Any] = common | {
             "forecasts": self.forecasts,
             "queue": self.queue,
             "overrides": self.profiles.overrides,
             "rate": Rate(settings.resolves_per_second),
             "patience": asyncio.Semaphore(max(1, settings.reconcilers // _PATIENT_SHARE)),
             "costed": self.sites.costed,
-            "outcome_log": outcome_log,
         }
         self.estimates, self.plans = Estimates(**shared), Plans(**shared)
         self.workloads = Workloads(
@@ -151,14 +147,11 @@ class Controller:
         if settings.metrics_workloads:
             self.registry.register(WorkloadCollector(self.workloads.fleet))
         self.calibrations = Calibrations(
-            index=self.index,
-            cluster=self.cluster,
-            writer=writer,
+            **common,
             forecasts=self.forecasts,
             queue=self.queue,
             profiles=self.profiles,
             settings=settings,
-            outcome_log=outcome_log,
         )
         self.certificate_events = CertificateEvents(
             index=self.index, writer=writer, namespace=settings.namespace, deployment=settings.webhook_deployment
