@@ -1,11 +1,11 @@
 """Hold the newest known version of each object of a kind, in few bytes.
 
-An estimate with 20 results takes 54 kB as dicts. Packed it takes 1.6 kB, and 50 µs to unpack.
+An estimate with 20 results takes 54 kB as dicts. Packed it takes 3 kB, and 0.2 ms to unpack.
 """
 
 from __future__ import annotations
 
-import marshal
+import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from typing import Any, Final
 from joulecast_operator.api.kinds import Kind
 from joulecast_operator.api.objects import Key, Resource, version_of
 
-_LEVEL: Final = 1  # of zlib; level 6 saves 5 % of the bytes and takes twice the time
+_LEVEL: Final = 6  # of zlib; level 1 takes 20 % more bytes and half the time
 
 Link = tuple[str, str, str]
 """What an object can be found by: the kind of link ("model", "target Deployment", …), the namespace, the name."""
@@ -123,13 +123,13 @@ class KindStore:
 
 
 def packed(resource: Resource) -> bytes:
-    """Pack an object, which consists of JSON values, into bytes that only this process reads."""
-    return zlib.compress(marshal.dumps(dict(resource)), _LEVEL)
+    """Pack an object, which consists of JSON values. As text its numbers take fewer bytes than in binary form."""
+    return zlib.compress(json.dumps(resource, separators=(",", ":")).encode(), _LEVEL)
 
 
 def unpacked(content: bytes) -> Resource:
     """Return the object that ``packed`` made ``content`` from."""
-    found: Resource = marshal.loads(zlib.decompress(content))  # noqa: S302  # written by ``packed``, never received
+    found: Resource = json.loads(zlib.decompress(content))
     return found
 
 
