@@ -71,7 +71,8 @@ def _root() -> None:
 def explain(
     what: Annotated[list[str], typer.Argument(metavar="KIND/NAME", help="An estimate or a workload.")],
     accelerator: Annotated[
-        str | None, typer.Option(help="Explain the result for this accelerator.", show_default="that which applies")
+        str | None,
+        typer.Option("--accelerator", "-a", help="Explain the result for it.", show_default="that which applies"),
     ] = None,
     batch_size: Annotated[
         int | None,

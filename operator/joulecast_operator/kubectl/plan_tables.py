@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from joulecast.cli.sites import amounts_text
 from joulecast.cli.tables.cells import line
+from joulecast.cli.tables.plans import saving_text
 from joulecast.cli.tables.profiles import facts, plain_table
 from joulecast.cli.tables.quantities import digits, joules, quantity, size
 from joulecast_operator.api.conditions import condition
@@ -112,9 +113,8 @@ def _size(row: Resource) -> str:
 def _saving(status: Resource) -> Iterator[RenderableType]:
     saving = mapping(status.get("saving"))
     if saving:
-        percent, lower, upper = (f"{float(saving[name]):.3g}" for name in ("percent", "percentLower", "percentUpper"))
-        who = "the choice saves" if status.get("choice") else "each that is not told apart saves at least"
-        yield line(f"{who} {percent} % ({lower} to {upper} %) of today's joules", style="")
+        percent, lower, upper = (float(saving[name]) for name in ("percent", "percentLower", "percentUpper"))
+        yield line(saving_text(percent, lower, upper, is_choice=bool(status.get("choice"))), style="")
 
 
 def _costs(status: Resource) -> Iterator[RenderableType]:

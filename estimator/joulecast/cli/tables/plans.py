@@ -113,9 +113,21 @@ def _today(plan: Plan) -> Iterator[RenderableType]:
         f"today: {plan.today.setting}: {spends} per {unit}, {digits(plan.today.average_power_watts)} W", style=""
     )
     if plan.saving is not None and plan.today not in plan.leaders:
-        saved, who = plan.saving, "the choice saves" if plan.choice else "each of these saves at least"
-        told = f"{100 * saved.share:.3g} % ({100 * saved.lower:.3g} to {100 * saved.upper:.3g} %)"
-        yield line(f"{who} {told} of today's joules per {unit}", style="")
+        percent = [100 * each for each in (plan.saving.share, plan.saving.lower, plan.saving.upper)]
+        yield line(f"{saving_text(*percent, is_choice=plan.choice is not None)} per {unit}", style="")
+
+
+def saving_text(percent: float, lower: float, upper: float, *, is_choice: bool) -> str:
+    """Return what is saved of today's joules, in percent with the ends of its interval, or how much more is needed.
+
+    ``is_choice``: whether the choice saves it; else it is what the one that saves least of several saves.
+    """
+    who = "the choice" if is_choice else "each that is not told apart"
+    if percent < 0:
+        most = "" if is_choice else "at most "
+        return f"{who} needs {most}{-percent:.3g} % ({-upper:.3g} to {-lower:.3g} %) more than today's joules"
+    least = "" if is_choice else "at least "
+    return f"{who} saves {least}{percent:.3g} % ({lower:.3g} to {upper:.3g} %) of today's joules"
 
 
 def _missing(plan: Plan) -> Iterator[RenderableType]:

@@ -79,7 +79,8 @@ def _require_finite(candidate: Candidate) -> None:
 
 
 def _saving(found: Plan) -> Header | None:
-    if found.saving is None:
+    """Return what is saved of today's joules; None where today's setting is one of those that are not told apart."""
+    if found.saving is None or (found.choice is None and found.today in found.leaders):
         return None
     own = found.saving
     percent = {"percent": own.share, "percentLower": own.lower, "percentUpper": own.upper}

@@ -53,6 +53,13 @@ def test_a_choice_is_shown_against_today_and_runners_up(capsys: pytest.CaptureFi
     assert shown[-1] == "the power limit is not known"
 
 
+def test_a_choice_that_keeps_more_than_today_says_how_much_more_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    saving = {"percent": -20.0, "percentLower": -30.0, "percentUpper": -10.0, "worthwhile": False}
+    status = {"choice": setting(), "today": setting(batchSize=1), "saving": saving}
+    shown = lines(capsys, plan_tables(plan_of(plan(status=status))))
+    assert "the choice needs 20 % (10 to 30 %) more than today's joules" in shown
+
+
 def test_what_the_intervals_do_not_tell_apart_is_shown_with_what_would_decide(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

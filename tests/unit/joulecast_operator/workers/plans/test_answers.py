@@ -91,7 +91,17 @@ def test_what_a_job_answers_fits_the_schema_of_a_status(model: Path) -> None:
             rows | lists | {"saving": found["saving"], "excluded": found["excluded"], "notes": found["notes"]}
         )
         assert status.today is not None
-        assert status.saving is not None
+        told = found["choice"] is not None or not any(
+            row["words"] == found["today"]["words"] for row in found["leaders"]
+        )
+        assert (status.saving is not None) == told
+
+
+def test_nothing_is_saved_where_the_setting_of_today_may_be_the_cheapest(model: Path) -> None:
+    asked = {"batch_sizes": [1, 64], "today": TODAY | {"accelerator": H200, "batch_size": 64}}
+    alone = graph(model, asked, accelerators=[H200, "NVIDIA-A100-SXM4-80GB"])
+    assert (alone["choice"], alone["saving"]) == (None, None)
+    assert alone["today"]["words"] in [row["words"] for row in alone["leaders"]]
 
 
 def test_generation_is_planned_by_requests_at_once_and_cards() -> None:
