@@ -1,4 +1,5 @@
-"""Decisions at two sizes: what admission waits for and where it saturates, and the controller's first reconcile.
+"""Decisions at two sizes: what admission waits for and where it saturates, the controller's first reconcile, and a
+changed price.
 
 One webhook process and one client on loopback, beside the API server, etcd and the controller on the same machine. The
 objects are made as in ``benchmarks.scale``: by joulecast in one namespace, by copies in the others.
@@ -136,16 +137,16 @@ async def _repriced(stage: Stage, client: Client) -> list[Figure]:
     """Change the price of a site that all estimates are priced at."""
     controller = stage.installation.controller
     spec = {"currency": "EUR", "default": True, "pricePerKilowattHour": ["0.25"]}
-    site = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "EnergySite", "metadata": {"name": "all"}, "spec": spec}
+    site = {"apiVersion": SITES.api_version, "kind": SITES.kind, "metadata": {"name": "all"}, "spec": spec}
     await client.send("POST", SITES_PATH, site)
     await until_quiet(controller, time.perf_counter(), cpu_seconds(controller))
-    before = await _costs(client)
-    started, used = time.perf_counter(), cpu_seconds(controller)
+    old_costs = await _costs(client)
+    started, before = time.perf_counter(), cpu_seconds(controller)
     changed = {"spec": {"pricePerKilowattHour": ["0.5"]}}
     await client.send("PATCH", f"{SITES_PATH}/all", changed, kind="merge-patch+json")
-    seconds, used = await until_quiet(controller, started, used)
-    doubled = [math.isclose(new, 2 * old, rel_tol=1e-4) for old, new in zip(before, await _costs(client), strict=True)]
-    if not all(doubled):
+    seconds, used = await until_quiet(controller, started, before)
+    costs = zip(old_costs, await _costs(client), strict=True)
+    if not all(math.isclose(new, 2 * old, rel_tol=1e-4) for old, new in costs):
         raise RuntimeError("an estimate does not have the cost of the changed price")
     what = "price of the site of all estimates changed → nothing left to do"
     return [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -72,7 +71,7 @@ class Sites:
         spec = spec_of(site)
         if not isinstance(spec, Wrong) and spec.config_map_ref is not None:
             self._queue.add_later(key, self._poll_seconds)
-        priced = {field: Counter(names())[key.name] for field, names in self._priced.items()}
+        priced = {field: sum(name == key.name for name in names()) for field, names in self._priced.items()}
         status = site_status(site, known.state, defaults=defaults(self._known), priced=priced, now=datetime.now(UTC))
         written = await self._writer.status(SITES, site, status)
         self._outcome_log.site(site, known.state, written=written)

@@ -12,7 +12,7 @@ from joulecast_operator.api.conditions import READY, condition
 from joulecast_operator.api.kinds import DEPLOYMENTS, PLANS, Kind
 from joulecast_operator.api.objects import Resource, camel, mapping
 from joulecast_operator.kubectl.standing import UNSEEN
-from joulecast_operator.plans.status import UNITS
+from joulecast_operator.plans.status import UNIT_NAMES, UNITS
 
 _LIMITS: Final = {
     "latencyMilliseconds": "latency",
@@ -51,7 +51,7 @@ class Plan:
     def per(self) -> str:
         """Return what joules are counted by, in words."""
         counted = str(self.status.get("countedBy") or "Inference")
-        return next((unit.words for unit in UNITS.values() if unit.field == counted), counted.lower())
+        return UNITS[UNIT_NAMES[counted]].words if counted in UNIT_NAMES else counted.lower()
 
 
 def plan_of(resource: Resource) -> Plan:

@@ -11,7 +11,7 @@ from joulecast_operator.api.kinds import CUSTOM, TARGETS
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.api.workload import quantity
 from joulecast_operator.estimates.fleet import asked_of, busy_share, power_watts
-from joulecast_operator.estimates.replicas import replicas_like, uncounted
+from joulecast_operator.estimates.replicas import replicas_of, uncounted
 from joulecast_operator.index import slim
 from joulecast_operator.index.stores import Link
 from joulecast_operator.sites.costs import OF_PHASE
@@ -158,7 +158,8 @@ def standing_of(workload: Resource, estimates: Estimates, namespace: str) -> Sta
         return Standing(**found, state=NONE, sentence=_UNTARGETED if is_custom else _WITHOUT)
     row = verdict.row if verdict.state == READY else None
     if row is not None:
-        found |= {"replicas": replicas_like(seen, row), "uncounted": uncounted(seen, row)}
+        why = uncounted(seen, row)
+        found |= {"replicas": None if why else replicas_of(seen), "uncounted": why}
     return Standing(**found, state=verdict.state, sentence=verdict.sentence, estimate=estimate, row=row)
 
 

@@ -10,12 +10,11 @@ from joulecast.units import round_significant
 from joulecast_operator.api.annotations import significant
 from joulecast_operator.api.conditions import Status
 from joulecast_operator.api.objects import Resource, mapping
-from joulecast_operator.plans.status import UNITS
+from joulecast_operator.plans.status import UNIT_NAMES
 from joulecast_operator.sites.costed import Pricing, Told
 from joulecast_operator.sites.costs import amounts, common, texts
 
 _PRICED: Final = ("choice", "leaders", "today")
-_PER: Final = {unit.field: name for name, unit in UNITS.items()}
 _ENDS: Final = {"": "percent", "Lower": "percentLower", "Upper": "percentUpper"}
 """The fields of ``status.saving`` with the saving and the ends of its interval, by how a field of each ends."""
 _DIGITS: Final = 6
@@ -29,7 +28,7 @@ def _answer(status: Status) -> dict[str, Any]:
 
 def _told(site: Site, plan: Resource, status: Status) -> Told:
     rated = mapping(plan.get("spec")).get("requestsPerSecond") is not None
-    per = _PER[status["countedBy"]]
+    per = UNIT_NAMES[status["countedBy"]]
     single = {name: _cost(site, per, status[name]) for name in ("choice", "today") if status.get(name)}
     leaders = [_cost(site, per, row) for row in status.get("leaders") or ()]
     found = common(site, [*single.values(), *leaders][0]) | {"powerOf": "allReplicas" if rated else "oneReplica"}

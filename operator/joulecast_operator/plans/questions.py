@@ -21,12 +21,11 @@ from joulecast_operator.estimates.inputs import accelerators_of, refresh_of, val
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.targets import FoundModel, model_of
 from joulecast_operator.index.index import Index
-from joulecast_operator.plans.status import UNITS
+from joulecast_operator.plans.status import UNIT_NAMES
 from joulecast_operator.plans.today import today_of
 from joulecast_operator.profiles.usable import Override
 
 _TOKENS: Final = ("input_tokens", "output_tokens", "cached_tokens")
-_UNITS: Final = {unit.field: name for name, unit in UNITS.items()}
 
 
 def spec_of(plan: Resource) -> PlanSpec | Wrong:
@@ -134,7 +133,7 @@ def _objective(spec: PlanSpec) -> dict[str, Any]:
     slo = spec.slo or Slo.model_validate({})
     limits = {name: value for name in LIMITS if (value := getattr(slo, name)) is not None}
     rate = {} if spec.requests_per_second is None else {"requests_per_second": quantity(spec.requests_per_second)}
-    return limits | rate | ({"unit": _UNITS[spec.counted_by]} if spec.counted_by else {})
+    return limits | rate | ({"unit": UNIT_NAMES[spec.counted_by]} if spec.counted_by else {})
 
 
 def _generation(spec: PlanSpec, model: FoundModel) -> dict[str, Any]:

@@ -56,6 +56,11 @@ UNITS: Final = {
     "request": Unit(field="Request", words="request"),
     "output_token": Unit(field="OutputToken", words="output token"),
 }
+"""What joules of a plan are counted by, as the library names it."""
+
+UNIT_NAMES: Final = {unit.field: name for name, unit in UNITS.items()}
+"""The name in ``UNITS`` of each unit, by its name in a resource."""
+
 _LISTS: Final = {"leaders": "leaders", "runnersUp": "runners_up"}
 _LIMITS: Final = ("ProfilerTimeout", "ProfilerOutOfMemory")
 _NAMED: Final = 3  # reasons of exclusion that a message names

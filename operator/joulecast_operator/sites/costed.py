@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from joulecast.site import Site
-from joulecast_operator.api.conditions import Status, Waiting, Wrong, condition, condition_of
+from joulecast_operator.api.conditions import ConditionRow, Status, Waiting, Wrong, condition, conditions_of
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.sites.choice import SiteState
 
@@ -60,13 +60,13 @@ def with_cost(
     if not answered or state is None:
         return plain
     if isinstance(state, Wrong):
-        return _with_condition(resource, plain, state, now)
+        return _with_row(resource, plain, (COSTED, "False", state.reason, state.message), now)
     told = pricing.told(state, resource, plain)
     if told is None:
         return plain
     summary = {**mapping(plain.get("summary")), **told.summary, "site": state.name}
     status = {**plain, COST: told.document, "summary": summary}
-    return _with_condition(resource, status, None, now, site=state.name)
+    return _with_row(resource, status, (COSTED, "True", COSTED, f"costs are those at EnergySite {state.name}"), now)
 
 
 def _without(desired: Status) -> Status:
@@ -88,19 +88,16 @@ def _kept(resource: Resource, desired: Status, pricing: Pricing) -> Status:
     summary = {name: value for name, value in mapping(current.get("summary")).items() if name in _SUMMARY}
     status = _without(desired)
     kept = {COST: current[COST]} if COST in current else {}
-    status["conditions"] = [*status["conditions"][:-1], costed, *status["conditions"][-1:]]
-    return {**status, **kept, "summary": {**mapping(status.get("summary")), **summary}}
+    return _with_condition({**status, **kept, "summary": {**mapping(status.get("summary")), **summary}}, costed)
 
 
-def _with_condition(
-    resource: Resource, status: Status, wrong: Wrong | None, now: datetime, *, site: str = ""
-) -> Status:
-    """Return the status with the condition before the last one, which is Ready."""
-    current = mapping(resource.get("status"))
-    generation = mapping(resource.get("metadata")).get("generation")
-    if wrong is None:
-        said = condition_of(current, COSTED, "True", COSTED, f"costs are those at EnergySite {site}", generation, now)
-    else:
-        said = condition_of(current, COSTED, "False", wrong.reason, wrong.message, generation, now)
-    *others, ready = status["conditions"]
-    return {**status, "conditions": [*others, said, ready]}
+def _with_row(resource: Resource, status: Status, row: ConditionRow, now: datetime) -> Status:
+    """Return the status with the condition of ``row``."""
+    (said,) = conditions_of(resource, [row], now=now)
+    return _with_condition(status, said)
+
+
+def _with_condition(status: Status, said: Resource) -> Status:
+    """Return the status with the condition ``said`` before the last one, which is Ready."""
+    present = status["conditions"]
+    return {**status, "conditions": [*present[:-1], said, *present[-1:]]}

@@ -110,16 +110,15 @@ def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | 
     """
     if not discovery.annotatable(workload):
         return None
-    metadata = mapping(workload.get("metadata"))
-    namespace = namespace or str(metadata.get("namespace") or "default")
+    namespace = namespace or _namespace(workload)
     named = annotations_of(workload).get(ESTIMATE, "").strip()
     if named:
         return index.get(namespace, named)
-    kind, name = kind_of(workload), metadata.get("name")
-    wanted, uid = wanted_by(workload), metadata.get("uid")
-    targeting = _best(index.by_target(namespace, kind, str(name)), wanted, uid) if name else None
+    wanted = wanted_by(workload)
+    targeting = _targeting(workload, index, namespace, wanted)
     if targeting is not None:
         return targeting
+    uid = mapping(workload.get("metadata")).get("uid")
     of_model = (index.by_model(namespace, reference) for reference in discovery.model_references(workload))
     found = (_best(estimates, {**_UNCAPPED, **wanted}, uid) for estimates in of_model)
     return next((estimate for estimate in found if estimate is not None), None)
@@ -130,13 +129,19 @@ def estimate_targeting(workload: Resource, index: EstimateLookup, *, namespace: 
 
     Workloads of custom kinds have no others, because nothing is written on them that would tell which one applies.
     """
-    metadata = mapping(workload.get("metadata"))
-    name = metadata.get("name")
-    if not discovery.annotatable(workload) or not name:
+    if not discovery.annotatable(workload):
         return None
-    within = namespace or str(metadata.get("namespace") or "default")
-    found = index.by_target(within, kind_of(workload), str(name))
-    return _best(found, wanted_by(workload), metadata.get("uid"))
+    return _targeting(workload, index, namespace or _namespace(workload), wanted_by(workload))
+
+
+def _targeting(workload: Resource, index: EstimateLookup, namespace: str, wanted: Wanted) -> Resource | None:
+    metadata = mapping(workload.get("metadata"))
+    name, uid = metadata.get("name"), metadata.get("uid")
+    return _best(index.by_target(namespace, kind_of(workload), str(name)), wanted, uid) if name else None
+
+
+def _namespace(workload: Resource) -> str:
+    return str(mapping(workload.get("metadata")).get("namespace") or "default")
 
 
 def row_for(estimate: Resource, wanted: Wanted) -> Resource | None:

@@ -12,8 +12,8 @@ Kinds = Set[tuple[str, int, int]]
 """Operators of a pass with the MACs and parameters of each."""
 
 _DEPTHS: Final = ("num_hidden_layers", "n_layer")
-_FEWEST: Final = 4  # layers, so that a kind of every fourth layer that joulecast takes for another's is seen
-_STACKS: Final = "encoder_layers"  # of a configuration whose num_hidden_layers means nothing
+_FEWEST: Final = 4  # layers: in some models each fourth differs, which is traced even where joulecast's rows are equal
+_STACKS: Final = "encoder_layers"  # in configurations that count the layers of encoder and decoder apart
 
 
 def shallow(keys: Keys, kinds_of: Callable[[Keys], Kinds]) -> Keys:

@@ -12,7 +12,7 @@ from joulecast_operator.api.plans.spec import Unit
 from joulecast_operator.api.sites.costs import LEADERS, CostTexts, PlanCost
 from joulecast_operator.api.workload import CLOCK_FIELD
 
-RUNNERS_UP: Final = 3  # as joulecast.plan has
+RUNNERS_UP: Final = LEADERS - 1  # as joulecast.plan has: all leaders but the first
 MAXIMUM_DECIDING: Final = 10
 MAXIMUM_EXAMPLES: Final = 5
 
